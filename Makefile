@@ -1,0 +1,67 @@
+# Millrace: `make` lists the targets. Needs Go 1.26 and a C-less Linux box; everything else is fetched by name.
+SHELL       := /bin/bash
+GO          ?= go
+BIN         := bin/millrace
+PREFIX      ?= $(HOME)/.local
+T           ?= 60s
+KILLS       ?= 20
+VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+export CGO_ENABLED ?= 0
+
+GOTESTSUM   := $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname --hide-summary skipped
+STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.DEFAULT_GOAL := help
+.PHONY: help build install uninstall demo test race fuzz soak compat lint generate figures clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+build: ## build the static binary bin/millrace
+	@echo "building $(BIN) (the first build fetches and compiles the modules: about a minute on two cores)" >&2
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/millrace
+
+install: build ## install the binary into PREFIX/bin (default ~/.local/bin)
+	install -D -m 755 $(BIN) $(PREFIX)/bin/millrace
+
+uninstall: ## remove what install put there
+	rm -f $(PREFIX)/bin/millrace
+
+demo: build ## start a broker, move the text of Go's own src through it, verify every record, print the latency table
+	@$(BIN) demo
+
+test: ## unit and integration tests against the real binary (no client but Go's needed)
+	@.ci/need strace
+	$(GOTESTSUM) $(if $(JSON),--jsonfile $(JSON)) -- -timeout 20m $(TESTFLAGS) ./...
+
+race: ## the same under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GOTESTSUM) $(if $(JSON),--jsonfile $(JSON)) -- -race -short -timeout 25m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e)
+
+fuzz: ## run every fuzz target for T (default 60s each)
+	@set -e; for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' fuzz/*_test.go | cut -c6- | sort -u); do \
+	  echo "== $$f"; $(GO) test ./fuzz -run '^$$' -fuzz "^$$f$$" -fuzztime $(T); done
+
+soak: ## kill -9 under load, KILLS times (200 before a release; 20 in CI)
+	$(GO) test ./e2e -count=1 -v -run 'TestKill' -timeout 60m -kills $(KILLS)
+
+compat: ## kcat, franz-go and Kafka's Java tools against the real binary (installs kcat, fetches Kafka's jars by Maven)
+	@compat/setup.sh
+	$(GOTESTSUM) $(if $(JSON),--jsonfile $(JSON)) -- -tags compat -count=1 -timeout 40m ./compat/...
+
+lint: ## gofmt, go vet, staticcheck, govulncheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags compat ./compat/...
+	$(STATICCHECK) ./...
+	@.ci/vulncheck $(GOVULNCHECK)
+
+generate: ## write the wire codec anew from its definitions
+	$(GO) generate ./wire/...
+
+figures: build ## the figures of BENCHMARKS.md: start, idle, 10,000 partitions, restart after kill -9
+	$(GO) test ./e2e -count=1 -v -run 'TestFigures' -timeout 30m -figures
+
+clean: ## remove what the build made
+	rm -rf bin dist
