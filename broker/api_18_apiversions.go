@@ -1,0 +1,5 @@
+package broker
+
+import "errors"
+
+func (n *Node) handleAPIVersions(c *call) { c.fail(errors.New("handleAPIVersions is not built yet")) }

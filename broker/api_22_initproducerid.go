@@ -1,0 +1,5 @@
+package broker
+
+import "errors"
+
+func (n *Node) handleInitProducerID(c *call) { c.fail(errors.New("handleInitProducerID is not built yet")) }

@@ -1,0 +1,5 @@
+package broker
+
+import "errors"
+
+func (n *Node) handleDescribeConfigs(c *call) { c.fail(errors.New("handleDescribeConfigs is not built yet")) }

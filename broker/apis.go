@@ -1,0 +1,58 @@
+package broker
+
+import "github.com/millrace/millrace/wire"
+
+const apiVersionsKey = 18
+
+// api is one row of the table: an API key, the versions served, and who handles it.
+type api struct {
+	key       int16
+	name      string
+	min, max  int16 // served; outside of it the connection is closed
+	advertMin int16 // advertised: Produce says 0, else old librdkafka turns compression off (KAFKA-18659), and serves 3 and up
+	handle    func(n *Node, c *call)
+}
+
+// apis is every API this broker serves and advertises, by ascending key. An API is in it with Kafka 4.4's whole range of versions or not at all.
+// apiByKey points into it; keys that are not served are nil.
+var (
+	apis     []api
+	apiByKey [128]*api
+)
+
+// The table is filled here, not in its declaration, because the handler of ApiVersions reads it.
+func init() {
+	apis = []api{
+		{key: 0, advertMin: 0, min: 3, handle: (*Node).handleProduce},
+		{key: 1, handle: (*Node).handleFetch},
+		{key: 2, handle: (*Node).handleListOffsets},
+		{key: 3, handle: (*Node).handleMetadata},
+		{key: 18, handle: (*Node).handleAPIVersions},
+		{key: 19, handle: (*Node).handleCreateTopics},
+		{key: 20, handle: (*Node).handleDeleteTopics},
+		{key: 22, handle: (*Node).handleInitProducerID},
+		{key: 23, handle: (*Node).handleOffsetForLeaderEpoch},
+		{key: 32, handle: (*Node).handleDescribeConfigs},
+		{key: 60, handle: (*Node).handleDescribeCluster},
+	}
+	for i := range apis {
+		a := &apis[i]
+		for _, w := range wire.APIs {
+			if w.Key != a.key {
+				continue
+			}
+			a.name, a.max = w.Name, w.Max
+			if a.min == 0 {
+				a.min, a.advertMin = w.Min, w.Min
+			}
+		}
+		apiByKey[a.key] = a
+	}
+}
+
+func apiFor(key int16) *api {
+	if key < 0 || int(key) >= len(apiByKey) {
+		return nil
+	}
+	return apiByKey[key]
+}

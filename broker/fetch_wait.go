@@ -1,0 +1,5 @@
+package broker
+
+type fetchList struct{}
+
+func (n *Node) dropParked(cl *client) {}
