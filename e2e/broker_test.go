@@ -18,7 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-var binary string // the millrace binary under test, built once
+var millrace string // the binary under test, built once
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "millrace")
-		build := exec.Command("go", "build", "-o", binary, "github.com/millrace/millrace/cmd/millrace")
+		millrace = filepath.Join(dir, "millrace")
+		build := exec.Command("go", "build", "-o", millrace, "github.com/millrace/millrace/cmd/millrace")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "building the binary under test: %v\n%s", err, out)
@@ -59,7 +59,7 @@ func start(t testing.TB, dir string, port int, options ...string) *broker {
 func startWith(t testing.TB, wrapper []string, dir string, port int, options ...string) *broker {
 	t.Helper()
 	portsFile := filepath.Join(t.TempDir(), "ports.json")
-	args := append(append([]string{}, wrapper...), binary, "server", "--port", strconv.Itoa(port), "--ports-file", portsFile, "--data-dir", dir)
+	args := append(append([]string{}, wrapper...), millrace, "server", "--port", strconv.Itoa(port), "--ports-file", portsFile, "--data-dir", dir)
 	for _, o := range options {
 		args = append(args, "-o", o)
 	}
@@ -139,7 +139,7 @@ func (b *broker) stop() {
 // pid is the server's own process id, also where a wrapper started it.
 func (b *broker) pid() int {
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", b.cmd.Process.Pid, b.cmd.Process.Pid))
-	if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", b.cmd.Process.Pid)); exe != binary {
+	if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", b.cmd.Process.Pid)); exe != millrace {
 		if f := strings.Fields(string(children)); len(f) > 0 {
 			pid, _ := strconv.Atoi(f[0])
 			return pid
