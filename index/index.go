@@ -1,0 +1,2 @@
+// Package index holds the sparse indexes of one segment.
+package index

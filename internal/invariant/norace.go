@@ -1,0 +1,6 @@
+//go:build !race
+
+package invariant
+
+// Enabled says whether costly assertions run.
+const Enabled = false
