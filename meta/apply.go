@@ -1,0 +1,251 @@
+package meta
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/millrace/millrace/wire"
+)
+
+// Apply returns the image after the records, of which the first lies at offset index of the metadata log. The receiver
+// stays as it is; what the records did not touch is shared. An error means that the records cannot follow this image:
+// the log is damaged, or two builds disagree about it. There is no image then.
+func (im *Image) Apply(rs []Record, index int64) (*Image, error) {
+	if index <= im.index {
+		return nil, fmt.Errorf("meta: records at offset %d follow an image at offset %d", index, im.index)
+	}
+	e := edit{Image: *im}
+	for i, r := range rs {
+		if err := e.apply(r, index+int64(i)); err != nil {
+			return nil, fmt.Errorf("meta: record at offset %d: %w", index+int64(i), err)
+		}
+	}
+	e.Image.index = max(im.index, index+int64(len(rs))-1)
+	for _, t := range e.changed {
+		t.Partitions = slices.Clip(t.Partitions)
+	}
+	return &e.Image, nil
+}
+
+// edit is an image while records are applied to it: a shallow copy, whose fields are replaced, never changed in place.
+// Topics that this edit has copied already are its own and do change in place, or 10,000 partitions of one topic would copy it 10,000 times.
+type edit struct {
+	Image
+	changed []*Topic // copied or made by this edit
+	own     map[wire.UUID]*Topic
+	lists   lists
+}
+
+func (e *edit) apply(r Record, offset int64) error {
+	switch r := r.(type) {
+	case TopicRecord:
+		return e.createTopic(r)
+	case PartitionRecord:
+		return e.createPartition(r)
+	case PartitionChangeRecord:
+		return e.changePartition(r)
+	case RemoveTopicRecord:
+		return e.removeTopic(r)
+	case ConfigRecord:
+		return e.setConfig(r)
+	case BrokerRegistrationRecord:
+		b := r.Broker
+		if b.Epoch == 0 {
+			b.Epoch = offset
+		}
+		e.brokers = e.brokers.put(b.ID, &b)
+	case BrokerFenceRecord:
+		old := e.Broker(r.ID)
+		if old == nil || old.Epoch != r.Epoch {
+			return fmt.Errorf("no broker %d with epoch %d is registered", r.ID, r.Epoch)
+		}
+		b := *old
+		b.Fenced = r.Fenced
+		e.brokers = e.brokers.put(b.ID, &b)
+	case ProducerIDsRecord:
+		if r.Next <= e.nextProducerID {
+			return fmt.Errorf("producer ids below %d are granted, cannot grant below %d", e.nextProducerID, r.Next)
+		}
+		e.nextProducerID = r.Next
+	case FeatureLevelRecord:
+		if r.Level == 0 {
+			e.features = e.features.remove(r.Name)
+		} else {
+			e.features = e.features.put(r.Name, r.Level)
+		}
+	case ClusterRecord:
+		if e.clusterID != "" && e.clusterID != r.ID {
+			return fmt.Errorf("the cluster's id is %s, not %s", e.clusterID, r.ID)
+		}
+		e.clusterID = r.ID
+	default:
+		return fmt.Errorf("no rule for %T", r)
+	}
+	return nil
+}
+
+func (e *edit) createTopic(r TopicRecord) error {
+	if r.ID == (wire.UUID{}) {
+		return fmt.Errorf("topic %q without an id", r.Name)
+	}
+	if e.topics.has(r.Name) {
+		return fmt.Errorf("topic %q exists", r.Name)
+	}
+	if e.ids.has(r.ID) {
+		return fmt.Errorf("a topic with id %s exists", r.ID)
+	}
+	if shape, ok := shapeOf(r.Name); ok {
+		e.shapes = e.shapes.put(shape, r.Name)
+	}
+	e.adopt(&Topic{Name: r.Name, ID: r.ID})
+	return nil
+}
+
+// adopt puts a topic that nobody else has seen into the image.
+func (e *edit) adopt(t *Topic) *Topic {
+	if e.own == nil {
+		e.own = map[wire.UUID]*Topic{}
+	}
+	e.own[t.ID] = t
+	e.changed = append(e.changed, t)
+	e.topics = e.topics.put(t.Name, t)
+	e.ids = e.ids.put(t.ID, t)
+	return t
+}
+
+// change returns the topic as a copy that this edit may change; its settings and partitions are still shared.
+func (e *edit) change(id wire.UUID) (*Topic, error) {
+	if t := e.own[id]; t != nil {
+		return t, nil
+	}
+	old := e.TopicByID(id)
+	if old == nil {
+		return nil, fmt.Errorf("no topic has id %s", id)
+	}
+	t := *old
+	t.Partitions = slices.Clone(old.Partitions)
+	return e.adopt(&t), nil
+}
+
+func (e *edit) createPartition(r PartitionRecord) error {
+	t, err := e.change(r.TopicID)
+	if err != nil {
+		return err
+	}
+	if int(r.Number) != len(t.Partitions) {
+		return fmt.Errorf("partition %d of topic %s cannot follow partition %d", r.Number, t.Name, len(t.Partitions)-1)
+	}
+	p := r.Partition
+	p.Replicas, p.ISR, p.ELR, p.LastKnownELR = e.lists.share(p.Replicas), e.lists.share(p.ISR), e.lists.share(p.ELR), e.lists.share(p.LastKnownELR)
+	t.Partitions = append(t.Partitions, p)
+	e.partitions++
+	return nil
+}
+
+func (e *edit) changePartition(r PartitionChangeRecord) error {
+	t, err := e.change(r.TopicID)
+	if err != nil {
+		return err
+	}
+	p := t.Partition(r.Number)
+	if p == nil {
+		return fmt.Errorf("topic %s has no partition %d", t.Name, r.Number)
+	}
+	if r.Leader != LeaderUnchanged {
+		p.Leader = r.Leader
+		p.LeaderEpoch++
+	}
+	for _, field := range []struct {
+		to   *[]int32
+		from []int32
+	}{{&p.Replicas, r.Replicas}, {&p.ISR, r.ISR}, {&p.ELR, r.ELR}, {&p.LastKnownELR, r.LastKnownELR}} {
+		if field.from != nil {
+			*field.to = e.lists.share(field.from)
+		}
+	}
+	p.PartitionEpoch++
+	return nil
+}
+
+func (e *edit) removeTopic(r RemoveTopicRecord) error {
+	t := e.TopicByID(r.ID)
+	if t == nil {
+		return fmt.Errorf("no topic has id %s", r.ID)
+	}
+	e.topics = e.topics.remove(t.Name)
+	e.ids = e.ids.remove(t.ID)
+	delete(e.own, t.ID)
+	if shape, ok := shapeOf(t.Name); ok {
+		e.shapes = e.shapes.remove(shape)
+	}
+	e.partitions -= len(t.Partitions)
+	return nil
+}
+
+func (e *edit) setConfig(r ConfigRecord) error {
+	if r.Resource.Type != TopicResource {
+		m := withSetting(e.Config(r.Resource), r)
+		if m == nil {
+			e.settings = e.settings.remove(r.Resource)
+		} else {
+			e.settings = e.settings.put(r.Resource, m)
+		}
+		return nil
+	}
+	t := e.TopicByName(r.Resource.Name)
+	if t == nil {
+		return fmt.Errorf("no topic is named %q", r.Resource.Name)
+	}
+	t, err := e.change(t.ID)
+	if err != nil {
+		return err
+	}
+	t.Config = withSetting(t.Config, r)
+	return nil
+}
+
+// withSetting returns a copy of m with the setting of r; nil when it is empty.
+func withSetting(m map[string]string, r ConfigRecord) map[string]string {
+	m = maps.Clone(m)
+	if r.Remove {
+		delete(m, r.Name)
+		if len(m) == 0 {
+			return nil
+		}
+		return m
+	}
+	if m == nil {
+		m = map[string]string{}
+	}
+	m[r.Name] = r.Value
+	return m
+}
+
+// lists shares equal lists of broker ids, of which an image has few different ones in very many partitions.
+type lists struct {
+	last []int32 // most lists are like the one before
+	all  map[string][]int32
+	key  []byte
+}
+
+// share returns a list equal to l that others may hold too. Empty lists become nil: no image tells the two apart.
+func (s *lists) share(l []int32) []int32 {
+	if len(l) == 0 {
+		return nil
+	}
+	if slices.Equal(s.last, l) {
+		return s.last
+	}
+	s.key = appendIDs(s.key[:0], l)
+	known, ok := s.all[string(s.key)]
+	if !ok {
+		if s.all == nil {
+			s.all = map[string][]int32{}
+		}
+		known = slices.Clone(l)
+		s.all[string(s.key)] = known
+	}
+	s.last = known
+	return known
+}
