@@ -1,0 +1,56 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/replica"
+)
+
+// doHousework is the node's one ticking goroutine: recovery points and idle files each second, retention as often as it is set.
+func (n *Node) doHousework() {
+	defer close(n.housework.done)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	retention := n.config.Duration("log.retention.check.interval.ms")
+	if retention <= 0 {
+		retention = 5 * time.Minute
+	}
+	// Kafka looks first after log.initial.task.delay.ms.
+	due := time.Now().Add(n.config.Duration("log.initial.task.delay.ms"))
+	var offline bool
+	for {
+		select {
+		case <-n.housework.stop:
+			return
+		case <-tick.C:
+		}
+		if err := n.dir.Tick(n.now()); err != nil && !offline {
+			offline = true
+			n.log.Error("the log directory is offline until restart", "err", err)
+		}
+		if now := time.Now(); now.After(due) {
+			due = now.Add(retention)
+			n.retain()
+		}
+		n.sessions.expire(n.now())
+	}
+}
+
+// retain deletes what topics' retention no longer keeps.
+func (n *Node) retain() {
+	n.table.Each(func(p *replica.Partition) bool {
+		select {
+		case <-n.housework.stop:
+			return false
+		default:
+		}
+		deleted, err := p.Retain(n.now())
+		switch {
+		case err != nil && !isWait(err):
+			n.log.Error("retention", "topic", p.Topic.Name, "partition", p.Index, "err", err)
+		case deleted > 0:
+			n.log.Info("retention deleted segments", "topic", p.Topic.Name, "partition", p.Index, "segments", deleted)
+		}
+		return true
+	})
+}

@@ -1,0 +1,126 @@
+package replica
+
+import (
+	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/wire"
+)
+
+// The special timestamps of ListOffsets.
+const (
+	LatestTimestamp        = -1 // high watermark, or last stable offset
+	EarliestTimestamp      = -2 // logStart
+	MaxTimestamp           = -3 // the first record with the largest timestamp
+	EarliestLocalTimestamp = -4 // the first offset on this disk: logStart without tiered storage
+	LatestTieredTimestamp  = -5 // the last offset in tiered storage: none
+	EarliestPendingUpload  = -6 // the first offset not in tiered storage yet: none
+)
+
+// Located is a record's place in the log: -1, -1, -1 when there is none.
+type Located struct {
+	Offset, Timestamp int64
+	LeaderEpoch       int32 // of the record at Offset
+}
+
+var nowhere = Located{-1, -1, -1}
+
+// OffsetFor finds the first record with a timestamp of at least timestamp, or what a special timestamp names. Records consumers may not see do
+// not count. Errors: wire.Code, ErrWait, segment.ErrCold (block false only) and engine's.
+func (p *Partition) OffsetFor(timestamp int64, currentLeaderEpoch int32, committed, block bool) (Located, error) {
+	var role int64
+	if err := p.fence(currentLeaderEpoch, &role); err != nil {
+		return nowhere, err
+	}
+	end := p.highWatermark.Load()
+	final := end >= p.firstOfEpoch()
+	if committed {
+		end = p.log.LastStable(end)
+	}
+	at := nowhere
+	var err error
+	switch timestamp {
+	case LatestTimestamp:
+		if !final {
+			return nowhere, wire.OffsetNotAvailable // a new leader never answers a smaller latest than the old one did
+		}
+		return Located{end, -1, int32(role >> roleBits)}, nil
+	case EarliestTimestamp, EarliestLocalTimestamp:
+		start := p.log.LogStart()
+		epoch := int32(-1)
+		if start < p.log.LogEnd() {
+			if epoch, err = p.log.EpochAt(start); err != nil {
+				return nowhere, err
+			}
+		}
+		return Located{start, -1, epoch}, nil
+	case LatestTieredTimestamp, EarliestPendingUpload:
+		return nowhere, nil
+	case MaxTimestamp:
+		at.Offset, at.Timestamp, at.LeaderEpoch, err = p.log.MaxTimestamp(block)
+	default:
+		at.Offset, at.Timestamp, at.LeaderEpoch, err = p.log.OffsetForTime(timestamp, block)
+	}
+	switch {
+	case err != nil:
+		return nowhere, err
+	case at.Offset < 0:
+		return nowhere, nil
+	case at.Offset >= end && !final:
+		return nowhere, wire.OffsetNotAvailable
+	case at.Offset >= end:
+		return nowhere, nil
+	}
+	return at, nil
+}
+
+// firstOfEpoch is the log's end when this leader's epoch began: until the high watermark has reached it, the old leader may have shown more.
+func (p *Partition) firstOfEpoch() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.epochStart
+}
+
+// EpochEnd is the largest epoch up to epoch that the log knows, and its end (exclusive); -1, -1 when unknown.
+func (p *Partition) EpochEnd(epoch, currentLeaderEpoch int32) (found int32, end int64, err error) {
+	var role int64
+	if err := p.fence(currentLeaderEpoch, &role); err != nil {
+		return -1, -1, err
+	}
+	own := int32(role >> roleBits)
+	switch {
+	case epoch < 0 || epoch > own:
+		return -1, -1, nil
+	case epoch == own:
+		return own, p.log.LogEnd(), nil
+	}
+	latest, err := p.log.LatestEpoch()
+	switch {
+	case err != nil:
+		return -1, -1, err
+	case latest < 0: // nothing written yet: the first epoch there will be is this leader's
+		return epoch, p.firstOfEpoch(), nil
+	case epoch > latest: // nothing written in this leader's epoch yet
+		epoch = latest
+	}
+	return p.log.EpochEnd(epoch)
+}
+
+// Aborted appends to dst the aborted transactions that overlap offsets [from, to).
+func (p *Partition) Aborted(dst []engine.AbortedTxn, from, to int64) ([]engine.AbortedTxn, error) {
+	return p.log.Aborted(dst, from, to)
+}
+
+// Retain deletes what the topic's retention no longer keeps. Off the loops.
+func (p *Partition) Retain(now int64) (deleted int, err error) {
+	if !p.opened.Load() {
+		p.mu.Lock()
+		err := p.openLocked()
+		p.mu.Unlock()
+		if err != nil {
+			return 0, err
+		}
+	}
+	return p.log.Retain(now, p.highWatermark.Load())
+}
+
+// Log is the partition's log.
+func (p *Partition) Log() *engine.Log { return p.log }
