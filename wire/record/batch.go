@@ -38,6 +38,7 @@ const lengthOverhead = 12
 // Bits of the attributes.
 const (
 	codecMask         = 0x07
+	knownAttributes   = 0x7f
 	attrLogAppendTime = 0x08
 	attrTransactional = 0x10
 	attrControl       = 0x20
@@ -204,18 +205,18 @@ func (b Batch) Stamp(baseOffset int64, leaderEpoch int32) {
 	binary.BigEndian.PutUint32(b[atLeaderEpoch:], uint32(leaderEpoch))
 }
 
-// SetMaxTimestamp writes the largest timestamp and the kind of timestamps, and the checksum when either was different.
-// Base timestamp and the records' deltas stay: readers of a LogAppendTime batch take MaxTimestamp for every record.
+// SetMaxTimestamp writes the largest timestamp and the kind of timestamps, and the checksum; nothing when both are right already.
+// Attribute bits that nobody knows are cleared with it, as in Kafka. Base timestamp and the records' deltas stay: readers of a LogAppendTime batch take MaxTimestamp for every record.
 func (b Batch) SetMaxTimestamp(ms int64, logAppendTime bool) {
 	if b.MaxTimestamp() == ms && b.LogAppendTime() == logAppendTime {
 		return
 	}
 	binary.BigEndian.PutUint64(b[atMaxTimestamp:], uint64(ms))
+	attributes := b.Attributes() & knownAttributes &^ attrLogAppendTime
 	if logAppendTime {
-		b[atAttributes+1] |= attrLogAppendTime
-	} else {
-		b[atAttributes+1] &^= attrLogAppendTime
+		attributes |= attrLogAppendTime
 	}
+	binary.BigEndian.PutUint16(b[atAttributes:], uint16(attributes))
 	b.sum()
 }
 

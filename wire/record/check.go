@@ -51,24 +51,30 @@ func refuse(code int16, format string, a ...any) error {
 	return &CheckError{Code: code, Index: -1, Reason: fmt.Sprintf(format, a...)}
 }
 
-// Only returns the batch of a produce request's partition, which has to be exactly one of this format. Kafka refuses no batch,
-// a batch cut short, formats 0 and 1 and a second batch; it ignores up to 16 bytes after the batch, which cannot be a header.
-// The error is a *CheckError.
+// Only returns the batch of a produce request's partition, which has to be exactly one of this format. As Kafka it refuses no
+// batch, a batch cut short, formats 0 and 1 and a second batch, and ignores a second one that is cut short. The error is a
+// *CheckError.
 func Only(p []byte) (Batch, error) {
 	b, rest, err := Next(p)
-	switch {
-	case err == nil:
-	case len(p) > atMagic && p[atMagic] < 2:
-		return nil, refuse(codeInvalidRecord, "record format %d is too old: format 2 is needed", p[atMagic])
-	case errors.Is(err, ErrBatch):
-		return nil, refuse(codeCorruptMessage, "no record batch of format 2")
-	default:
-		return nil, refuse(codeInvalidRecord, "a partition of a produce request needs exactly one record batch, it has none")
+	if err != nil {
+		return nil, refuseFirst(p, err)
 	}
-	if len(rest) > atMagic {
+	if _, _, err = Next(rest); err == nil || len(rest) > atMagic && rest[atMagic] < 2 {
 		return nil, refuse(codeInvalidRecord, "a partition of a produce request needs exactly one record batch, it has more")
+	} else if errors.Is(err, ErrBatch) {
+		return nil, refuseFirst(rest, err)
 	}
 	return b, nil
+}
+
+func refuseFirst(p []byte, err error) error {
+	switch {
+	case len(p) > atMagic && p[atMagic] < 2:
+		return refuse(codeInvalidRecord, "record format %d is too old: format 2 is needed", p[atMagic])
+	case errors.Is(err, ErrBatch):
+		return refuse(codeCorruptMessage, "no record batch of format 2")
+	}
+	return refuse(codeInvalidRecord, "a partition of a produce request needs exactly one record batch, it has none")
 }
 
 // CheckHeader checks all that can be known without looking at the records, of any batch in a log: size, magic, checksum,
@@ -131,9 +137,9 @@ type CheckOptions struct {
 // Check is what Kafka checks before it appends a batch, in its order and with its codes. In place it rewrites the timestamp
 // type and the largest timestamp where they are not what they should be. The error is a *CheckError.
 //
-// It is stricter than Kafka in three points, each of which no known client reaches: the offset deltas of the records have to
-// be consecutive (Kafka builds such a compressed batch anew and stores such an uncompressed one), lengths below -1 are not
-// taken for null, and what cannot be decompressed is INVALID_RECORD rather than UNKNOWN_SERVER_ERROR.
+// It is stricter than Kafka where no known client goes: the offset deltas of the records have to be consecutive (Kafka stores
+// such an uncompressed batch), lengths below -1 are not null, nothing may follow a gzip or lz4 stream (other consumers than
+// Java's fail there). And what cannot be decompressed is INVALID_RECORD, where Kafka answers UNKNOWN_SERVER_ERROR.
 func (b Batch) Check(o *CheckOptions) error {
 	if err := b.checkShape(); err != nil {
 		return err
