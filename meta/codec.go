@@ -174,7 +174,7 @@ func (d *decoder) record(k kind) (Record, error) {
 			Name: d.string(), Value: d.string(), Remove: d.flag()}, nil
 	case kindBrokerRegistration:
 		b := Broker{ID: d.int32(), Epoch: d.int64(), Incarnation: d.uuid()}
-		for range d.length(4) { // two empty strings, two numbers
+		for n := d.length(4); n > 0 && d.err == nil; n-- { // at least two empty strings and two numbers each
 			b.Endpoints = append(b.Endpoints, Endpoint{Name: d.string(), Host: d.string(), Port: int(d.int32()), Protocol: d.int16()})
 		}
 		b.Rack, b.Fenced = d.string(), d.flag()
