@@ -6,7 +6,13 @@
 package config
 
 import (
-	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -68,7 +74,9 @@ type Setting struct {
 	Null      bool   // the default is null, not Default
 	Type      Type
 	Min, Max  int64 // numbers only, both inclusive
+	NonZero   bool  // numbers only: 0 is no value
 	OneOf     []string
+	AnyCase   bool // OneOf whatever the case
 	Update    Mode
 	Topic     string    // broker settings: the topic setting it is the default of
 	Synonyms  []Synonym // topic settings: the broker settings it takes its default from, first one first
@@ -77,53 +85,188 @@ type Setting struct {
 	Why       string // Refused: what to do instead
 }
 
-// Entry is one setting with the value in force, as DescribeConfigs answers it.
-type Entry struct {
-	Name, Value         string
-	Null                bool // the value is null (also when it is sensitive)
-	Source              Source
-	ReadOnly, Sensitive bool
-	Type                Type
-	Doc                 string
-	Synonyms            []EntrySynonym // strongest first; the first is the value in force
+// value is what was set, and where.
+type value struct {
+	text   string
+	where  string // file:line, or -o
+	source Source
 }
 
-// EntrySynonym is one of the places a value was looked for and found.
-type EntrySynonym struct {
-	Name, Value string
-	Null        bool
-	Source      Source
+// Config is the set of values in force for one broker. It may be used from several goroutines: readers see one state or the
+// next, never a mixture. The getters look a name up and parse; code that runs per request keeps what it needs.
+type Config struct {
+	state    atomic.Pointer[state]
+	file     string
+	warnings []string
 }
 
-// Config is the set of values in force for one broker.
-type Config struct{}
-
-// Listener is one element of `listeners`.
-type Listener struct {
-	Name     string // upper case
-	Host     string // empty: all interfaces
-	Port     int
-	Protocol string // PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL
+// state is never changed once it is published.
+type state struct {
+	set        map[string]value
+	listeners  []Listener
+	advertised []Listener
+	topic      TopicConfig // of a topic without settings of its own
 }
 
-// Load reads the file (none when empty) and applies the overrides, each key=value. The error holds every mistake found.
-func Load(file string, overrides []string) (*Config, error) {
-	return nil, errors.New("config: not built yet")
+// lookup returns a row of the table by its name, or nil.
+func lookup(table []Setting, name string) *Setting {
+	i, found := slices.BinarySearchFunc(table, name, func(s Setting, name string) int { return strings.Compare(s.Name, name) })
+	if !found {
+		return nil
+	}
+	return &table[i]
 }
 
-func (c *Config) String(name string) string                   { return "" }
-func (c *Config) IsNull(name string) bool                     { return true }
-func (c *Config) Int(name string) int                         { return 0 }
-func (c *Config) Int64(name string) int64                     { return 0 }
-func (c *Config) Float(name string) float64                   { return 0 }
-func (c *Config) Bool(name string) bool                       { return false }
-func (c *Config) List(name string) []string                   { return nil }
-func (c *Config) Duration(name string) time.Duration          { return 0 } // of a setting whose name ends in its unit
-func (c *Config) Source(name string) Source                   { return Default }
-func (c *Config) Set(name, value string) error                { return nil }
-func (c *Config) DataDir() string                             { return "" }
-func (c *Config) Listeners() []Listener                       { return nil } // client listeners, in order, the controller's left out
-func (c *Config) AdvertisedListeners() []Listener             { return nil } // empty: the address the client reached
-func (c *Config) Warnings() []string                          { return nil }
-func (c *Config) Describe() []Entry                           { return nil } // every broker setting
-func (c *Config) DescribeTopic(set map[string]string) []Entry { return nil } // every topic setting; set holds the topic's own
+// setting returns a broker setting that the program itself names.
+func setting(name string) *Setting {
+	s := lookup(Broker, name)
+	if s == nil {
+		panic("config: no broker setting is called " + name)
+	}
+	return s
+}
+
+// get returns the value in force as it is written.
+func (st *state) get(s *Setting) (text string, null bool, source Source) {
+	name := s.Name
+	if name == "broker.id" { // the older name always shows what node.id is
+		name = "node.id"
+	}
+	if v, ok := st.set[name]; ok {
+		return v.text, false, v.source
+	}
+	return s.Default, s.Null, Default
+}
+
+// String returns the value as it is written; empty when it is null.
+func (c *Config) String(name string) string {
+	text, _, _ := c.state.Load().get(setting(name))
+	return text
+}
+
+// IsNull reports whether the setting has no value.
+func (c *Config) IsNull(name string) bool {
+	_, null, _ := c.state.Load().get(setting(name))
+	return null
+}
+
+// Int returns an INT or SHORT; 0 when it is null.
+func (c *Config) Int(name string) int { return int(c.Int64(name)) }
+
+// Int64 returns a number without a fraction; 0 when it is null.
+func (c *Config) Int64(name string) int64 {
+	n, _ := strconv.ParseInt(c.String(name), 10, 64) // checked when it was set
+	return n
+}
+
+// Float returns a DOUBLE.
+func (c *Config) Float(name string) float64 {
+	f, _ := strconv.ParseFloat(c.String(name), 64)
+	return f
+}
+
+// Bool returns a BOOLEAN.
+func (c *Config) Bool(name string) bool { return strings.EqualFold(c.String(name), "true") }
+
+// List returns the elements of a LIST.
+func (c *Config) List(name string) []string { return splitList(c.String(name)) }
+
+// Duration returns a time whose unit is the end of the setting's name: .ms, .seconds (.secs), .minutes or .hours. It is capped
+// at the longest Duration there is; negative numbers, which mean no limit, stay negative.
+func (c *Config) Duration(name string) time.Duration {
+	unit := time.Millisecond
+	switch name[strings.LastIndexByte(name, '.')+1:] {
+	case "seconds", "secs":
+		unit = time.Second
+	case "minutes":
+		unit = time.Minute
+	case "hours":
+		unit = time.Hour
+	}
+	n := c.Int64(name)
+	if n > math.MaxInt64/int64(unit) {
+		return math.MaxInt64
+	}
+	if n < 0 {
+		return -1
+	}
+	return time.Duration(n) * unit
+}
+
+// Source says where the value in force comes from.
+func (c *Config) Source(name string) Source {
+	_, _, source := c.state.Load().get(setting(name))
+	return source
+}
+
+// Set changes one value, as -o would; nothing changes when there is an error.
+func (c *Config) Set(name, text string) error {
+	old := c.state.Load()
+	l := loader{set: maps.Clone(old.set)}
+	l.put(name, text, "-o")
+	st := l.finish()
+	if err := l.err(); err != nil {
+		return err
+	}
+	c.state.Store(st)
+	return nil
+}
+
+// SetPort moves the client listener to another port. 0 gives every listener a port that is free.
+func (c *Config) SetPort(port int) error {
+	if port < 0 || port > 65535 {
+		return fmt.Errorf("port %d: out of range (allowed 0 ... 65535)", port)
+	}
+	st := *c.state.Load()
+	if port != 0 && len(st.listeners) != 1 {
+		return fmt.Errorf("port %d: there are %d client listeners; set their ports in listeners", port, len(st.listeners))
+	}
+	st.listeners = slices.Clone(st.listeners)
+	for i := range st.listeners {
+		st.listeners[i].Port = port
+	}
+	c.state.Store(&st)
+	return nil
+}
+
+// SetDataDir overrides log.dirs with a path, which may hold commas.
+func (c *Config) SetDataDir(dir string) {
+	st := *c.state.Load()
+	st.set = maps.Clone(st.set)
+	st.set["log.dirs"] = value{strings.ReplaceAll(dir, ",", "\\,"), "--data-dir", StaticBroker}
+	c.state.Store(&st)
+}
+
+// DataDir is the directory everything is kept in.
+func (c *Config) DataDir() string {
+	for _, name := range []string{"log.dirs", "log.dir"} {
+		if dirs := c.List(name); len(dirs) > 0 {
+			return dirs[0]
+		}
+	}
+	return ""
+}
+
+// Listeners returns the listeners that clients use, in order; the controller's are left out.
+func (c *Config) Listeners() []Listener { return c.state.Load().listeners }
+
+// AdvertisedListeners is empty when clients are to be told the address they have reached.
+func (c *Config) AdvertisedListeners() []Listener { return c.state.Load().advertised }
+
+// File is the file that was read, or empty.
+func (c *Config) File() string { return c.file }
+
+// Warnings are sentences the user should read once, at the start.
+func (c *Config) Warnings() []string { return c.warnings }
+
+// Ineffective names the settings that were set and do nothing here, sorted.
+func (c *Config) Ineffective() []string {
+	var names []string
+	for name, v := range c.state.Load().set {
+		if s := lookup(Broker, name); v.source != Default && (s == nil || s.Support == NoEffect) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
