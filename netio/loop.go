@@ -1,0 +1,322 @@
+package netio
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// loop is one event loop: its connections, and the inbox through which other goroutines reach them.
+//
+// It works in passes. A pass begins with an event (bytes on a socket, a call of wake) and ends when everything that the event led to is
+// done: the inbox is empty, what is finished has been sent, what could go on has gone on, what must close is closed.
+type loop struct {
+	server *Server
+	index  int
+	waker  waker // set by startEngine
+	load   atomic.Int64
+
+	inbox struct {
+		sync.Mutex
+		items  []item
+		awake  bool // a pass is under way or has been asked for: it will look into the inbox
+		buried bool // there will be no pass any more
+		digger bool // somebody handles the items of a buried loop
+	}
+
+	// All below belongs to the loop's goroutine.
+	conns    map[uint64]*Conn
+	depth    int // of nested calls from the transport
+	spare    []item
+	dirty    []*Conn // with finished replies to send
+	ready    []*Conn // that may go on with what has arrived
+	closing  []*Conn
+	tick     int64
+	draining bool
+	buffers  buffers
+	replies  []*Reply // free
+	send     sendScratch
+	counters struct{ frames, bytesIn, bytesOut, stalls, passes int64 }
+
+	sweepFunc func()
+	sweeping  atomic.Bool // asked for and not begun
+	idle      atomic.Bool // needs no sweep
+
+	published struct{ frames, bytesIn, bytesOut, stalls, passes atomic.Int64 }
+	kicked    atomic.Bool // see poll.kick
+}
+
+const (
+	loopBits = 8
+	maxLoops = 1 << loopBits
+
+	maxFreeReplies = 4096
+	keepReplyBuf   = 16 << 10 // a reply that has grown a larger Buf does not keep it
+)
+
+// waker makes a loop run a pass soon. Any goroutine.
+type waker interface{ wake() }
+
+// item is something for the loop to do: a finished reply, a func, or a socket that can be written to.
+type item struct {
+	reply  *Reply
+	f      func()
+	id     uint64
+	events uint32
+}
+
+func newLoop(s *Server, index int) *loop {
+	l := &loop{server: s, index: index, conns: map[uint64]*Conn{}}
+	l.sweepFunc = l.sweep
+	l.idle.Store(true)
+	return l
+}
+
+// push hands an item to the loop. One wake-up serves all that is pushed until the loop looks.
+func (l *loop) push(it item) {
+	l.inbox.Lock()
+	l.inbox.items = append(l.inbox.items, it)
+	if l.inbox.buried {
+		l.digLocked()
+		return
+	}
+	wake := !l.inbox.awake
+	l.inbox.awake = true
+	l.inbox.Unlock()
+	if wake {
+		l.waker.wake()
+	}
+}
+
+func (l *loop) post(f func()) { l.push(item{f: f}) }
+
+// begin opens a pass, or a nested call within one.
+func (l *loop) begin() {
+	if l.depth++; l.depth > 1 {
+		return
+	}
+	l.counters.passes++
+	l.tick = l.server.tick.Load()
+	l.inbox.Lock()
+	l.inbox.awake = true
+	l.inbox.Unlock()
+}
+
+// maxRounds bounds how long a pass goes on with what others push meanwhile. The rest gets a pass of its own after the sockets had their turn.
+const maxRounds = 8
+
+// end closes the pass.
+func (l *loop) end() {
+	if l.depth > 1 {
+		l.depth--
+		return
+	}
+	for round := 0; ; round++ {
+		l.settle()
+		l.inbox.Lock()
+		if len(l.inbox.items) == 0 {
+			l.inbox.awake = false
+			l.inbox.Unlock()
+			break
+		}
+		if round == maxRounds {
+			l.inbox.Unlock() // awake stays set
+			// Not wake: gnet runs what a loop asks of itself before it looks at sockets again.
+			l.server.poll.kick(l)
+			break
+		}
+		items := l.inbox.items
+		l.inbox.items = l.spare
+		l.inbox.Unlock()
+		l.handle(items)
+	}
+	l.depth--
+	l.publish()
+}
+
+// pass is what a wake-up runs.
+func (l *loop) pass() {
+	l.begin()
+	l.end()
+}
+
+func (l *loop) handle(items []item) {
+	for i := range items {
+		switch it := &items[i]; {
+		case it.reply != nil:
+			l.finished(it.reply)
+		case it.f != nil:
+			it.f()
+		default:
+			if c := l.conns[it.id]; c != nil { // else it has closed since
+				c.writable(it.events)
+			}
+		}
+	}
+	clear(items)
+	l.spare = items[:0]
+}
+
+// settle does what has become due: send, go on, close.
+func (l *loop) settle() {
+	for len(l.dirty)+len(l.ready)+len(l.closing) > 0 {
+		for i := 0; i < len(l.dirty); i++ {
+			c := l.dirty[i]
+			c.out.dirty = false
+			c.flush()
+		}
+		l.dirty = emptied(l.dirty)
+		for i := 0; i < len(l.ready); i++ {
+			c := l.ready[i]
+			c.ready = false
+			c.goOn()
+		}
+		l.ready = emptied(l.ready)
+		if len(l.dirty)+len(l.ready) > 0 {
+			continue // what is finished leaves before anything closes
+		}
+		for i := 0; i < len(l.closing); i++ {
+			l.closing[i].destroy()
+		}
+		l.closing = emptied(l.closing)
+	}
+}
+
+func emptied(list []*Conn) []*Conn {
+	clear(list)
+	return list[:0]
+}
+
+// finished takes a reply that its handler is done with.
+func (l *loop) finished(r *Reply) {
+	c := r.conn
+	if c.dead {
+		l.recycle(r)
+		return
+	}
+	err := r.err
+	if r.outcome != aborted {
+		if err = r.seal(); err != nil {
+			l.server.log.Error("reply too large", "client", c.remote, "err", err)
+		}
+	}
+	if err != nil || r.outcome == aborted {
+		r.done, r.left, r.outcome = true, 0, aborted // what comes after it does not leave
+		c.Close(err)
+		c.setDirty()
+		return
+	}
+	if c.out.queued += int64(len(r.Buf)); c.out.queued >= l.server.options.maxQueuedBytes {
+		c.out.full = true
+	}
+	c.setDirty()
+}
+
+// newReply takes a slot at the end of the connection's order.
+func (l *loop) newReply(c *Conn) *Reply {
+	var r *Reply
+	if n := len(l.replies); n > 0 {
+		r = l.replies[n-1]
+		l.replies[n-1] = nil
+		l.replies = l.replies[:n-1]
+	} else {
+		r = &Reply{Buf: make([]byte, 0, 256)}
+	}
+	r.conn = c
+	r.Buf = r.Buf[:sizeBytes]
+	r.state.Store(framing)
+	return r
+}
+
+// recycle releases all a reply holds and makes it free.
+func (l *loop) recycle(r *Reply) {
+	r.releaseSlices()
+	if r.frame != nil {
+		l.free(r.frame)
+	}
+	if r.token {
+		l.server.budget.putToken()
+	}
+	buf, inserts := r.Buf[:0], r.inserts
+	if cap(buf) > keepReplyBuf || cap(buf) < sizeBytes {
+		buf = make([]byte, 0, 256)
+	}
+	r.Frame, r.Buf, r.Context, r.conn, r.next, r.err, r.frame = nil, buf, nil, nil, nil, nil, nil
+	r.inserts, r.outcome, r.kept, r.token, r.done, r.left, r.pos = inserts, sent, false, false, false, 0, position{}
+	if len(l.replies) < maxFreeReplies {
+		l.replies = append(l.replies, r)
+	}
+}
+
+// take gets a buffer with room for n bytes, on the budget whatever that says.
+func (l *loop) take(n int) []byte {
+	b := l.buffers.get(n)
+	l.server.budget.add(int64(cap(b)))
+	return b
+}
+
+// free gives a buffer back.
+func (l *loop) free(b []byte) {
+	n := int64(cap(b))
+	l.buffers.put(b)
+	l.server.budget.give(n)
+}
+
+func (l *loop) publish() {
+	p, c := &l.published, &l.counters
+	set := func(a *atomic.Int64, v int64) {
+		if a.Load() != v {
+			a.Store(v)
+		}
+	}
+	set(&p.frames, c.frames)
+	set(&p.bytesIn, c.bytesIn)
+	set(&p.bytesOut, c.bytesOut)
+	set(&p.stalls, c.stalls)
+	set(&p.passes, c.passes)
+}
+
+// drain begins Server.Drain on this loop.
+func (l *loop) drain() {
+	l.draining = true
+	for _, c := range l.conns {
+		c.drain()
+	}
+}
+
+// cut closes all that is left of this loop.
+func (l *loop) cut() {
+	for _, c := range l.conns {
+		c.out.cut = true
+		c.Close(ErrShutdown)
+	}
+}
+
+// bury ends the loop after its goroutine has ended: what is pushed from now on is handled by whoever pushes it.
+func (l *loop) bury() {
+	for _, c := range l.conns { // half-closed ones: their transport did not close them
+		c.out.cut = true
+		c.closing, c.closeErr = true, ErrShutdown
+		c.teardown(ErrShutdown)
+	}
+	l.inbox.Lock()
+	l.inbox.buried = true
+	l.digLocked()
+}
+
+// digLocked handles the items of a buried loop, unless somebody else already does. It unlocks the inbox.
+func (l *loop) digLocked() {
+	if l.inbox.digger {
+		l.inbox.Unlock()
+		return
+	}
+	l.inbox.digger = true
+	for len(l.inbox.items) > 0 {
+		items := l.inbox.items
+		l.inbox.items = nil
+		l.inbox.Unlock()
+		l.handle(items)
+		l.inbox.Lock()
+	}
+	l.inbox.digger = false
+	l.inbox.Unlock()
+}
