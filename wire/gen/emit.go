@@ -62,6 +62,39 @@ func emitTable(apis []*api) ([]byte, error) {
 	return format.Source(e.buf.Bytes())
 }
 
+// emitMessages writes what the tests need to know of all messages.
+func emitMessages(apis []*api) ([]byte, error) {
+	e := &emitter{}
+	e.p("%s", strings.Replace(banner, "package wire", "package wiretest", 1))
+	e.p("import \"github.com/millrace/millrace/wire\"\n")
+	e.p("// Messages is every API that has a definition, by ascending key.\nvar Messages = []Message{")
+	for _, a := range apis {
+		request, response := "wire."+a.request.name, "wire."+a.response.name
+		e.p("{\nKey: %d, Name: %q, Min: %d, Max: %d, Views: %v,", a.key, a.name, a.served.lo, a.served.hi, a.views)
+		e.p("Request: func() Request { return new(%s) },", request)
+		e.p("Response: func() any { return new(%s) },", response)
+		if holes(a.response) {
+			e.p("Append: func(r any, version int16, dst []byte) ([]byte, []int) { return r.(*%s).Append(version, dst, nil) },", response)
+		} else {
+			e.p("Append: func(r any, version int16, dst []byte) ([]byte, []int) { return r.(*%s).Append(version, dst), nil },", response)
+		}
+		e.p("},")
+	}
+	e.p("}\n")
+	e.p("// nullable is every array and bytes of a request that may be null in some version.\nvar nullable = map[string]bool{")
+	for _, a := range apis {
+		for _, st := range structures(a.request) {
+			for _, f := range st.fields {
+				if k := f.typ.kind; !f.null.empty() && (k == "array" || k == "bytes" || k == "records") {
+					e.p("%q: true,", st.name+"."+f.name)
+				}
+			}
+		}
+	}
+	e.p("}")
+	return format.Source(e.buf.Bytes())
+}
+
 // structures is root and every struct in it, once, in the order of their first use.
 func structures(root *structure) []*structure {
 	var all []*structure

@@ -1,5 +1,6 @@
 // Gen writes the codecs of package wire from the definitions in wire/messages; the package comment of wire explains the
-// notation. Run it with go generate in wire. For messages/00_produce.msg it writes zz_00_produce.go, and zz_apis.go for all.
+// notation. Run it with go generate in wire. For messages/00_produce.msg it writes zz_00_produce.go, and for all of them zz_apis.go and
+// the table that the tests walk, wiretest/zz_messages.go.
 package main
 
 import (
@@ -27,7 +28,7 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range old {
+	for _, name := range old { // of definitions that are gone
 		if _, keep := files[filepath.Base(name)]; !keep {
 			if err := os.Remove(name); err != nil {
 				return err
@@ -74,6 +75,9 @@ func generate(dir string) (map[string][]byte, error) {
 			return nil, fmt.Errorf("%s and %s have the same key", apis[i].file, a.file)
 		}
 	}
-	files["zz_apis.go"], err = emitTable(apis)
+	if files["zz_apis.go"], err = emitTable(apis); err != nil {
+		return nil, err
+	}
+	files["wiretest/zz_messages.go"], err = emitMessages(apis)
 	return files, err
 }
