@@ -2,8 +2,6 @@ package broker
 
 import "github.com/millrace/millrace/wire"
 
-const apiVersionsKey = 18
-
 // api is one row of the table: an API key, the versions served, and who handles it.
 type api struct {
 	key       int16
@@ -23,7 +21,7 @@ var (
 // The table is filled here, not in its declaration, because the handler of ApiVersions reads it.
 func init() {
 	apis = []api{
-		{key: 0, advertMin: 0, min: 3, handle: (*Node).handleProduce},
+		{key: 0, handle: (*Node).handleProduce},
 		{key: 1, handle: (*Node).handleFetch},
 		{key: 2, handle: (*Node).handleListOffsets},
 		{key: 3, handle: (*Node).handleMetadata},
@@ -41,10 +39,7 @@ func init() {
 			if w.Key != a.key {
 				continue
 			}
-			a.name, a.max = w.Name, w.Max
-			if a.min == 0 {
-				a.min, a.advertMin = w.Min, w.Min
-			}
+			a.name, a.advertMin, a.min, a.max = w.Name, w.Min, w.Served, w.Max
 		}
 		apiByKey[a.key] = a
 	}

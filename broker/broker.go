@@ -62,14 +62,15 @@ type Node struct {
 	log     *slog.Logger
 	id      int32 // node.id
 
-	dir      *engine.Dir
-	quorum   *quorum.Quorum
-	table    *replica.Table
-	server   *netio.Server
-	workers  *workers
-	timers   *timers
-	sessions *sessions
-	limits   limits
+	dir           *engine.Dir
+	quorum        *quorum.Quorum
+	table         *replica.Table
+	server        *netio.Server
+	workers       *workers
+	fetchTimers   *timers // of parked fetches
+	produceTimers *timers // of produce requests that wait for their acknowledgement
+	sessions      *sessions
+	limits        limits
 
 	housework struct {
 		stop chan struct{}
@@ -105,7 +106,6 @@ func Start(o Options) (*Node, error) {
 	n.sessions = newSessions(o.Config.Int("max.incremental.fetch.session.cache.slots"))
 	n.housework.stop, n.housework.done = make(chan struct{}), make(chan struct{})
 	if err := n.open(); err != nil {
-		n.timers.stop()
 		n.workers.stop()
 		return nil, err
 	}
@@ -266,7 +266,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 			timeout = max(time.Until(at), 0)
 		}
 		n.stopping.Store(true)
-		n.wakeParked()
+		n.fetchTimers.fireAll()
 		errDrain := n.server.Drain(timeout)
 		err = errors.Join(errDrain, n.end(true))
 	})
@@ -286,7 +286,8 @@ func (n *Node) end(clean bool) error {
 	close(n.housework.stop)
 	<-n.housework.done
 	err = errors.Join(err, n.quorum.Close())
-	n.timers.stop()
+	n.fetchTimers.stop()
+	n.produceTimers.stop()
 	n.workers.stop()
 	return errors.Join(err, n.dir.Close(clean))
 }

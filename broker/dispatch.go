@@ -41,7 +41,7 @@ func (n *Node) Frame(conn *netio.Conn, reply *netio.Reply) {
 		return
 	}
 	a := apiFor(header.Key)
-	if a == nil || a.handle == nil || (a.key != apiVersionsKey && (header.Version < a.min || header.Version > a.max)) {
+	if a == nil || a.handle == nil || (a.key != wire.KeyApiVersions && (header.Version < a.min || header.Version > a.max)) {
 		reply.Abort(fmt.Errorf("%w: key %d version %d", errUnsupported, header.Key, header.Version))
 		return
 	}
@@ -93,26 +93,6 @@ func (c *call) drop() {
 	r := c.reply
 	c.finish()
 	r.Discard()
-}
-
-// hold stops the connection's next requests until resume, run on the loop, has returned true. when arranges for its func to be called once,
-// on any goroutine, after the work that the request waits for; it is asked again each time resume returns false. Loop only.
-func (c *call) hold(when func(func()), resume func() bool) {
-	conn := c.conn
-	c.keep()
-	conn.Hold()
-	var wait func()
-	onLoop := func() {
-		if resume() {
-			if !conn.Closed() {
-				conn.Unhold()
-			}
-			return
-		}
-		wait()
-	}
-	wait = func() { when(func() { conn.Post(onLoop) }) }
-	wait()
 }
 
 // finish gives the call back to the pool. The reply is not the call's any more.

@@ -9,6 +9,18 @@ import (
 	"github.com/millrace/millrace/wire/record"
 )
 
+// refusal is a code with a text for people.
+type refusal struct {
+	code wire.Code
+	text string
+}
+
+func (r *refusal) Error() string { return r.text }
+func (r *refusal) Unwrap() error { return r.code }
+
+// errTransactional is DESIGN D1: never a retriable error, so that a transactional client fails at once and says why.
+var errTransactional error = &refusal{wire.InvalidRequest, "This broker does not support transactions yet."}
+
 // codeOf turns an error from the rooms below into what the client is told. It is the only place that does.
 func codeOf(err error) wire.Code {
 	if err == nil {
@@ -37,9 +49,12 @@ func codeOf(err error) wire.Code {
 // messageOf is the text beside a code, for people; "" when the code says it all.
 func messageOf(err error) string {
 	var check *record.CheckError
+	var r *refusal
 	switch {
 	case err == nil:
 		return ""
+	case errors.As(err, &r):
+		return r.text
 	case errors.As(err, &check):
 		return check.Reason
 	case errors.Is(err, engine.ErrDiskFull):

@@ -32,7 +32,6 @@ func (n *Node) doHousework() {
 			due = now.Add(retention)
 			n.retain()
 		}
-		n.sessions.expire(n.now())
 	}
 }
 

@@ -23,6 +23,7 @@ type timers struct {
 	due     []*timer // taken off the heap by run
 	clock   *time.Timer
 	armed   int64 // deadline the clock is set to; 0: it is not
+	all     bool  // every timer is due, those set from now on too
 	stopped bool
 }
 
@@ -38,6 +39,9 @@ func (t *timers) add(x *timer, ms int64) {
 		panic("broker: timer set twice")
 	}
 	x.at = t.now() + max(ms, 0)
+	if t.all {
+		x.at = t.now()
+	}
 	t.heap = append(t.heap, x)
 	x.place = len(t.heap)
 	t.up(x.place)
@@ -78,7 +82,7 @@ func (t *timers) run() {
 	now := t.now()
 	due := t.due[:0]
 	t.due = nil
-	for len(t.heap) > 0 && t.heap[0].at <= now && !t.stopped {
+	for len(t.heap) > 0 && (t.all || t.heap[0].at <= now) && !t.stopped {
 		x := t.heap[0]
 		t.removeLocked(x)
 		due = append(due, x)
@@ -96,6 +100,15 @@ func (t *timers) run() {
 	t.mu.Unlock()
 }
 
+// fireAll makes every timer due.
+func (t *timers) fireAll() {
+	t.mu.Lock()
+	t.all = true
+	t.mu.Unlock()
+	t.run()
+}
+
+// stop ends the clock: nothing fires any more.
 func (t *timers) stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

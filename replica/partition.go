@@ -28,6 +28,8 @@ type Partition struct {
 	highWatermark atomic.Int64 // written under mu, read anywhere; highWatermark <= the log's logEnd
 	role          atomic.Int64 // written under mu: leaderEpoch and flags, see setRoleLocked
 	opened        atomic.Bool  // written under mu: highWatermark is known
+	hotFrom       atomic.Int64 // written under mu: records from here on were appended among the last hotBytes
+	lastAppend    atomic.Int64 // ms, written under mu
 
 	mu struct {
 		sync.Mutex
@@ -41,6 +43,8 @@ type Partition struct {
 		flushing      bool  // a flush is queued or under way
 		lazy          bool  // on the flusher's list
 		again         bool  // flush once more when the one under way ends
+		hotNext       int64 // becomes hotFrom
+		hotBytes      int64 // appended since hotNext
 	}
 	flushJob func() // p.flush, made once, at the first append
 }
@@ -103,6 +107,7 @@ func (p *Partition) Append(b record.Batch, o AppendOptions, w *AckWaiter) (a eng
 	var flushNow, flushLater bool
 	if !a.Duplicate {
 		p.mu.unflushed += int64(len(b))
+		p.heatLocked(&a, int64(len(b)), o.Now)
 		flushNow, flushLater = p.dirtyLocked(c)
 	}
 	var wake woken
@@ -338,6 +343,7 @@ type ReadOptions struct {
 	Committed        bool // read_committed: up to the last stable offset
 	MinOne           bool // the first batch whole, even beyond MaxBytes
 	Block            bool // may wait for the disk: off the loops only
+	Now              int64
 }
 
 // ReadResult is what a fetch got. The slice is the caller's to release.
@@ -385,6 +391,7 @@ func (p *Partition) Read(o *ReadOptions, r *ReadResult) error {
 		return nil
 	}
 	var err error
+	r.Hot = p.hot(o.Offset, o.Now)
 	r.Slice, err = p.log.Read(o.Offset, r.Bound, o.MaxBytes, o.MinOne, o.Block)
 	return err
 }
