@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// The values are those of UtilsTest.testMurmur2 of Kafka's Java client, as Java's signed integers.
+func TestMurmur2IsTheJavaClients(t *testing.T) {
+	for key, want := range map[string]int32{
+		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536, "a-little-bit-longer-string": -1486304829,
+		"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971, "abc": 479470107,
+	} {
+		if got := int32(murmur2([]byte(key))); got != want {
+			t.Errorf("murmur2(%q) = %d, want %d", key, got, want)
+		}
+	}
+}
+
+func TestKeyPartitionIsFranzGos(t *testing.T) {
+	other := kgo.StickyKeyPartitioner(nil).ForTopic("t")
+	for i := range 1000 {
+		key := []byte(strings.Repeat("k", i%9) + string(rune('a'+i%26)) + string(rune(i)))
+		for _, n := range []int{1, 3, 6, 50} {
+			if got, want := KeyPartition(key, n), other.Partition(&kgo.Record{Key: key}, n); int(got) != want {
+				t.Fatalf("partition of %q among %d: %d, franz-go says %d", key, n, got, want)
+			}
+		}
+	}
+}
+
+func TestInputIsLinesKeyedByPath(t *testing.T) {
+	dir := t.TempDir()
+	long := strings.Repeat("x", maxLine+5)
+	for name, text := range map[string]string{"b/two.txt": "one\n\ntwo", "a.txt": "crlf\r\n", "empty": "", "image": "PNG\x00\n", "long": long + "\n"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(root string) (list []string) {
+		in, err := OpenInput(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = in.Each(func(key, value []byte) error { list = append(list, string(key)+"="+string(value)); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	want := []string{"a.txt=crlf\r", "b/two.txt=one", "b/two.txt=", "b/two.txt=two", "long=" + long[:maxLine], "long=xxxxx"}
+	if diff := cmp.Diff(want, read(dir)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(want[1:4], read(filepath.Join(dir, "b"))); diff == "" {
+		t.Error("keys are not relative to the input")
+	}
+	if diff := cmp.Diff([]string{"a.txt=crlf\r"}, read(filepath.Join(dir, "a.txt"))); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := OpenInput(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing input: %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "c"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenInput(filepath.Join(dir, "c")); err == nil || !strings.Contains(err.Error(), "no text files") {
+		t.Errorf("an input without text: %v", err)
+	}
+}
+
+func TestSpreadTakesAsManyAsAskedFor(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(file, []byte(strings.Repeat("0123456789012345678901234567890123456789\n", 100)+"\n\n\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	in, err := OpenInput(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, 50, 103, 500} {
+		if got, err := spread(in, n); err != nil || len(got) != n {
+			t.Errorf("%d of %d (%v)", len(got), n, err)
+		}
+	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if in, err = OpenInput(empty); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := spread(in, 1); err == nil {
+		t.Error("records from an empty input")
+	}
+}
+
+func TestLatenciesAreMergedWithoutLoss(t *testing.T) {
+	a, b := NewLatencies(), NewLatencies()
+	for i := 1; i <= 999; i++ {
+		a.Record(time.Duration(i) * time.Microsecond)
+	}
+	b.Record(2 * time.Minute)
+	b.Record(0)
+	a.Merge(b)
+	got := a.Summary()
+	if got.Count != 1001 || got.Beyond != 1 || got.P50 != 0.5 || got.P99 != 0.99 || got.Max != 120000 {
+		t.Errorf("%+v", got)
+	}
+}

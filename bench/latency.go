@@ -1,0 +1,60 @@
+package bench
+
+import (
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+const longest = 60 * time.Second
+
+// Latencies counts durations from 1 us to 60 s with three digits. One goroutine records; Merge brings several together.
+type Latencies struct {
+	histogram *hdrhistogram.Histogram // of microseconds
+	longest   time.Duration           // exactly, also beyond 60 s
+	beyond    int64
+}
+
+// NewLatencies returns an empty histogram.
+func NewLatencies() *Latencies {
+	return &Latencies{histogram: hdrhistogram.New(1, longest.Microseconds(), 3)}
+}
+
+// Record counts one duration. More than 60 s counts as 60 s, and is told by Beyond and by the maximum.
+func (l *Latencies) Record(d time.Duration) {
+	l.longest = max(l.longest, d)
+	us := (d + time.Microsecond/2).Microseconds()
+	if us > longest.Microseconds() {
+		us = longest.Microseconds()
+		l.beyond++
+	}
+	_ = l.histogram.RecordValue(max(us, 1)) // within its bounds
+}
+
+// Merge adds another histogram without loss.
+func (l *Latencies) Merge(other *Latencies) {
+	l.histogram.Merge(other.histogram)
+	l.longest = max(l.longest, other.longest)
+	l.beyond += other.beyond
+}
+
+// LatencySummary is the row of a latency table, in milliseconds.
+type LatencySummary struct {
+	Count  int64   `json:"count"`
+	P50    float64 `json:"p50_ms"`
+	P90    float64 `json:"p90_ms"`
+	P99    float64 `json:"p99_ms"`
+	P999   float64 `json:"p99_9_ms"`
+	Max    float64 `json:"max_ms"`
+	Beyond int64   `json:"beyond_60s"`
+}
+
+// Summary reads the percentiles.
+func (l *Latencies) Summary() LatencySummary {
+	at := func(q float64) float64 { return float64(l.histogram.ValueAtQuantile(q)) / 1000 }
+	return LatencySummary{
+		Count: l.histogram.TotalCount(),
+		P50:   at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: float64(l.longest.Microseconds()) / 1000,
+		Beyond: l.beyond,
+	}
+}
