@@ -1,0 +1,388 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"sync"
+
+	"github.com/millrace/millrace/internal/vfs"
+	"github.com/millrace/millrace/wire/record"
+)
+
+const (
+	hotBytes = 8 << 20  // of the tail, written lately by this process: taken to be in the page cache
+	hotSlots = 1024     // and as many index entries
+	probe    = 16 << 10 // bytes whose residency one question of the reader covers
+	window   = 8 << 10  // bytes one pread of the reader brings
+)
+
+// acquire returns the open files, retained. block: it opens them if need be.
+func (s *Segment) acquire(block bool) (*files, error) {
+	for {
+		if f := s.open.Load(); f != nil {
+			if f.pin.TryRetain() {
+				return f, nil
+			}
+			continue // released after the load: the pointer has changed
+		}
+		if !block {
+			return nil, s.work.wait(wantOpen, 0)
+		}
+		s.files.Lock()
+		_, err := s.openLocked()
+		s.files.Unlock()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Slice returns the bytes from the batch that holds offset (or the first after it) up to maxBytes, ending at the latest where the
+// batch that holds bound begins: bound is exclusive, batches are whole below it. The last batch may be cut short by maxBytes; the
+// first may not: with minOne it comes whole however large, without it the slice is empty if it does not fit. Also empty when
+// nothing at or above offset is below bound. The bytes are in the page cache. No lock, no allocation.
+//
+// block=false: ErrWait when the files are closed, ErrCold when it would have to wait for the disk. block=true: only off the loops.
+func (s *Segment) Slice(offset, bound int64, maxBytes int, minOne, block bool) (vfs.Slice, error) {
+	if err := s.failure.Load(); err != nil && s.open.Load() == nil {
+		return vfs.Slice{}, *err
+	}
+	f, err := s.acquire(block)
+	if err != nil {
+		return vfs.Slice{}, err
+	}
+	size := s.size.Load() // before next: all below size is below next
+	next := s.next.Load()
+	start, end, err := s.extent(f, offset, bound, size, next, maxBytes, minOne, block)
+	var fault errFault
+	if errors.As(err, &fault) {
+		err = &CorruptError{s.name(), start, err}
+	}
+	if err != nil || start == end {
+		f.pin.Release()
+		return vfs.Slice{}, err
+	}
+	slice := vfs.Slice{Pin: f.pin, Position: start, Length: int(end - start)}
+	if hot := f.hot(size); start < hot {
+		cold := slice
+		cold.Length = int(min(end, hot) - start)
+		if !cold.Resident() {
+			err = ErrCold
+			if block {
+				err = cold.Warm()
+			}
+			if err != nil {
+				slice.Release()
+				return vfs.Slice{}, err
+			}
+		}
+	}
+	return slice, nil
+}
+
+// hot is the position from which pages are taken to be in the page cache.
+func (f *files) hot(size int64) int64 { return max(f.wroteFrom, size-hotBytes) }
+
+// extent finds where the slice begins and ends.
+func (s *Segment) extent(f *files, offset, bound, size, next int64, maxBytes int, minOne, block bool) (start, end int64, err error) {
+	defer catchFault(debug.SetPanicOnFault(true), &err)
+	if offset >= min(bound, next) || size == 0 {
+		return 0, 0, nil
+	}
+	r := reader{s: s, f: f, limit: size, block: block}
+	defer r.done()
+	start, first, err := r.find(offset)
+	if err != nil || start == size || first.LastOffset() >= bound {
+		return 0, 0, err
+	}
+	whole := start + int64(first.Size())
+	end = start + int64(maxBytes)
+	if end < whole {
+		if !minOne {
+			return 0, 0, nil
+		}
+		return start, whole, nil
+	}
+	end = min(end, size)
+	if bound < next && end > whole {
+		end, err = r.bound(bound, whole, end)
+	}
+	return start, end, err
+}
+
+// reader walks over batch headers without ever touching a page of the mapping that may be cold.
+type reader struct {
+	s     *Segment
+	f     *files
+	limit int64 // bytes published
+	block bool
+
+	resident int64         // pages from the last probe up to here are in the page cache
+	buf      *[window]byte // by pread, when not
+	from     int64         // position of buf[0]
+	n        int
+}
+
+var windows = sync.Pool{New: func() any { return new([window]byte) }}
+
+// done gives the buffer back.
+func (r *reader) done() {
+	if r.buf != nil {
+		windows.Put(r.buf)
+		r.buf = nil
+	}
+}
+
+var errEnd = errors.New("batch goes beyond the end of what was written")
+
+// header returns the first record.HeaderSize bytes of the batch at position, valid until the next call. They are checked as far as
+// walking on needs.
+func (r *reader) header(position int64) (record.Batch, error) {
+	if position+record.HeaderSize > r.limit {
+		return nil, r.corrupt(position, errEnd)
+	}
+	p, err := r.bytes(position)
+	if err != nil {
+		return nil, err
+	}
+	b := record.Batch(p)
+	if b.Magic() != 2 {
+		return nil, r.corrupt(position, fmt.Errorf("batch format %d", b.Magic()))
+	}
+	if size := int64(b.Size()); size < record.HeaderSize || position+size > r.limit || b.LastOffsetDelta() < 0 {
+		return nil, r.corrupt(position, errEnd)
+	}
+	return b, nil
+}
+
+func (r *reader) corrupt(position int64, err error) error {
+	return &CorruptError{r.s.name(), position, err}
+}
+
+func (r *reader) bytes(position int64) ([]byte, error) {
+	const n = record.HeaderSize
+	if m := r.f.mapping; m != nil {
+		if position < r.f.hot(r.limit) && position+n > r.resident {
+			ahead := min(probe, r.limit-position)
+			if m.Resident(int(position), int(ahead)) {
+				r.resident = position + ahead
+			}
+		}
+		if position >= r.f.hot(r.limit) || position+n <= r.resident {
+			return r.f.b[position : position+n : position+n], nil
+		}
+		if !r.block {
+			return nil, ErrCold
+		}
+	}
+	if r.buf == nil || position < r.from || position+n > r.from+int64(r.n) {
+		if r.buf == nil {
+			r.buf = windows.Get().(*[window]byte)
+		}
+		r.from = position
+		want := min(window, r.limit-position)
+		var err error
+		if r.n, err = r.f.log.ReadAt(r.buf[:want], position); int64(r.n) < want {
+			if err == nil || err == io.EOF {
+				err = r.corrupt(position, errEnd)
+			}
+			r.n = 0
+			return nil, err
+		}
+	}
+	at := position - r.from
+	return r.buf[at : at+n : at+n], nil
+}
+
+// find returns the position of the first batch whose last offset is at least offset, and its header; the limit when there is none.
+func (r *reader) find(offset int64) (int64, record.Batch, error) {
+	position, err := r.lookup(offset)
+	if err != nil {
+		return 0, nil, err
+	}
+	at, b, err := r.walk(position, r.limit, offset)
+	var corrupt *CorruptError
+	if position > 0 && (errors.As(err, &corrupt) || err == nil && at == position && at < r.limit && b.BaseOffset() > offset) {
+		// The index has led us astray, or the log is damaged there. The log alone decides.
+		if !r.s.badIndex.Swap(true) {
+			r.s.o.Log.Error("index entry does not fit the log", "path", r.s.name(), "offset", offset, "position", position)
+		}
+		return r.walk(0, r.limit, offset)
+	}
+	return at, b, err
+}
+
+// walk goes from batch to batch up to the first whose last offset is at least offset, or to the end.
+func (r *reader) walk(position, end, offset int64) (int64, record.Batch, error) {
+	for position < end {
+		b, err := r.header(position)
+		if err != nil {
+			return 0, nil, err
+		}
+		if b.LastOffset() >= offset {
+			return position, b, nil
+		}
+		position += int64(b.Size())
+	}
+	return position, nil, nil
+}
+
+// bound returns where the batch that holds the offset begins, if that is between low (the end of a batch) and end; else end.
+func (r *reader) bound(offset, low, end int64) (int64, error) {
+	position, err := r.lookup(offset)
+	if err != nil {
+		return 0, err
+	}
+	if position >= end {
+		return end, nil
+	}
+	at, _, err := r.walk(max(position, low), end, offset)
+	return min(at, end), err
+}
+
+// lookup asks the index for a position from which to walk to offset.
+func (r *reader) lookup(offset int64) (int64, error) {
+	x := r.f.offsets.View()
+	n := x.Len()
+	if n == 0 || r.s.badIndex.Load() {
+		return 0, nil
+	}
+	if low := max(r.f.wroteSlots, n-hotSlots); low < n {
+		if at, _ := x.At(low); at <= offset {
+			_, position := x.At(x.Slot(offset, low+1))
+			return position, nil
+		}
+	}
+	if !r.f.offsets.Resident() {
+		if !r.block {
+			return 0, ErrCold
+		}
+		if err := r.f.offsets.Warm(); err != nil {
+			return 0, err
+		}
+	}
+	return x.Lookup(offset), nil
+}
+
+// Found is a record found by its timestamp.
+type Found struct {
+	Offset, Timestamp int64
+	LeaderEpoch       int32
+}
+
+// OffsetForTime finds the first record with a timestamp >= timestamp and an offset >= from. ok is false when there is none here.
+// block=false: ErrWait, or ErrCold when it would have to wait for the disk or to decompress. block=true: only off the loops.
+func (s *Segment) OffsetForTime(timestamp, from int64, block bool) (found Found, ok bool, err error) {
+	f, err := s.acquire(block)
+	if err != nil {
+		return Found{}, false, err
+	}
+	defer f.pin.Release()
+	size := s.size.Load()
+	s.stamps.Lock()
+	known, largest := s.stamps.known, s.stamps.max
+	s.stamps.Unlock()
+	if size == 0 || known && timestamp > largest {
+		return Found{}, false, nil
+	}
+	r := reader{s: s, f: f, limit: size, block: block}
+	defer r.done()
+	return r.searchTime(timestamp, from)
+}
+
+func (r *reader) searchTime(timestamp, from int64) (found Found, ok bool, err error) {
+	defer catchFault(debug.SetPanicOnFault(true), &err)
+	position, err := r.lookupTime(timestamp, from)
+	if err != nil {
+		return Found{}, false, err
+	}
+	for position < r.limit {
+		b, err := r.header(position)
+		var corrupt *CorruptError
+		if errors.As(err, &corrupt) && !r.s.badIndex.Swap(true) {
+			r.s.o.Log.Error("index entry does not fit the log", "path", r.s.name(), "timestamp", timestamp, "position", position)
+			position = 0
+			continue
+		}
+		if err != nil {
+			return Found{}, false, err
+		}
+		size := int64(b.Size())
+		if b.MaxTimestamp() >= timestamp && b.LastOffset() >= from {
+			found, ok, err = r.searchBatch(b, position, timestamp, from)
+			if err != nil || ok {
+				return found, ok, err
+			}
+		}
+		position += size
+	}
+	return Found{}, false, nil
+}
+
+var errFound = errors.New("found")
+
+func (r *reader) searchBatch(b record.Batch, position, timestamp, from int64) (found Found, ok bool, err error) {
+	size := b.Size()
+	if b.LogAppendTime() && b.BaseOffset() >= from && int64(b.Count()) == int64(b.LastOffsetDelta())+1 {
+		return Found{b.BaseOffset(), b.MaxTimestamp(), b.LeaderEpoch()}, true, nil // every record has the batch's timestamp
+	}
+	if !r.block && b.Codec() != record.None {
+		return Found{}, false, ErrCold
+	}
+	var whole record.Batch
+	switch {
+	case r.f.mapping != nil && (position >= r.f.hot(r.limit) || r.f.mapping.Resident(int(position), size)):
+		whole = record.Batch(r.f.b[position : position+int64(size) : position+int64(size)])
+	case r.f.mapping != nil && !r.block:
+		return Found{}, false, ErrCold
+	default:
+		whole = make(record.Batch, size)
+		if n, err := r.f.log.ReadAt(whole, position); n < size {
+			return Found{}, false, err
+		}
+	}
+	epoch := whole.LeaderEpoch()
+	err = whole.Iterate(record.Limits{}, func(rec record.Record) error {
+		if rec.Timestamp < timestamp || rec.Offset < from {
+			return nil
+		}
+		found, ok = Found{rec.Offset, rec.Timestamp, epoch}, true
+		return errFound
+	})
+	if err != nil && !errors.Is(err, errFound) {
+		return Found{}, false, r.corrupt(position, err)
+	}
+	return found, ok, nil
+}
+
+// lookupTime returns a position before which no record at or above from has the timestamp. An entry of the offset index comes with one
+// of the time index unless the largest timestamp had not grown, so the last offset entry before the time entry that reaches timestamp
+// bounds the scan to one interval, however long timestamps stood still.
+func (r *reader) lookupTime(timestamp, from int64) (int64, error) {
+	if r.s.badIndex.Load() {
+		return 0, nil
+	}
+	if !r.f.times.Resident() || !r.f.offsets.Resident() {
+		if !r.block {
+			return 0, ErrCold
+		}
+		if err := errors.Join(r.f.times.Warm(), r.f.offsets.Warm()); err != nil {
+			return 0, err
+		}
+	}
+	offsets, times := r.f.offsets.View(), r.f.times.View() // in this order: the appender writes the time entry first
+	position := offsets.Lookup(from)
+	slot := times.Slot(timestamp)
+	before := offsets.Len() - 1 // the last offset entry up to which no record reaches timestamp
+	if slot+1 < times.Len() {
+		_, reached := times.At(slot + 1)
+		before = offsets.Slot(reached-1, 0)
+	}
+	if before >= 0 {
+		_, at := offsets.At(before)
+		position = max(position, at)
+	}
+	return position, nil
+}

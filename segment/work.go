@@ -1,0 +1,346 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/millrace/millrace/internal/vfs"
+)
+
+const (
+	minStep       = 64 << 10
+	maxStep       = 64 << 20
+	minTouch      = 64 << 10
+	maxTouch      = 16 << 20
+	writebackStep = 8 << 20
+)
+
+// Kinds of background work that others wait for.
+const (
+	wantOpen = 1 << iota
+	wantStep
+	wantSeal
+)
+
+// background is the work of a segment that waits for the disk, done by one job at a time.
+type background struct {
+	s   *Segment
+	run func() // loop, bound once
+
+	mu      sync.Mutex
+	running bool // a job was given to Go and has not ended
+	wants   int
+	need    int64    // the size an append waits for
+	closing []*files // closed by Idle, still to be trimmed and released
+	openErr error    // of the last attempt: for the next call that meets it
+	stepErr error
+	waiters []func()
+}
+
+// want asks for work, unless it is under way already.
+func (w *background) want(kind int) {
+	w.mu.Lock()
+	w.wants |= kind
+	w.start()
+}
+
+// close asks for the end of files that nobody finds any more.
+func (w *background) close(f *files) {
+	w.mu.Lock()
+	w.closing = append(w.closing, f)
+	w.start()
+}
+
+// start begins a job if none is under way, and gives mu back.
+func (w *background) start() {
+	begin := !w.running
+	w.running = true
+	w.mu.Unlock()
+	if begin {
+		w.s.o.Go(w.run)
+	}
+}
+
+// wait returns what became of the work, if it failed since the last time somebody asked; otherwise it asks for it and returns ErrWait.
+func (w *background) wait(kind int, need int64) error {
+	w.mu.Lock()
+	failed := &w.openErr
+	if kind == wantStep {
+		failed = &w.stepErr
+	}
+	if err := *failed; err != nil {
+		*failed = nil
+		w.mu.Unlock()
+		return err
+	}
+	w.need = max(w.need, need)
+	w.wants |= kind
+	w.start()
+	return ErrWait
+}
+
+func (w *background) whenReady(f func()) {
+	w.mu.Lock()
+	if w.running {
+		w.waiters = append(w.waiters, f)
+		w.mu.Unlock()
+		return
+	}
+	w.mu.Unlock()
+	f()
+}
+
+// loop is the job: it does what is wanted until nothing is, then tells who waited.
+func (w *background) loop() {
+	for {
+		w.mu.Lock()
+		wants, closing, need := w.wants, w.closing, w.need
+		w.wants, w.closing, w.need = 0, nil, 0
+		if wants == 0 && len(closing) == 0 {
+			w.running = false
+			waiters := w.waiters
+			w.waiters = nil
+			w.mu.Unlock()
+			for _, f := range waiters {
+				f()
+			}
+			return
+		}
+		w.mu.Unlock()
+		openErr, stepErr := w.s.do(wants, closing, need)
+		w.mu.Lock()
+		if wants&wantOpen != 0 {
+			w.openErr = openErr
+		}
+		if wants&wantStep != 0 {
+			w.stepErr = stepErr
+		}
+		w.mu.Unlock()
+	}
+}
+
+// do does the wanted work.
+func (s *Segment) do(wants int, closing []*files, need int64) (openErr, stepErr error) {
+	s.files.Lock()
+	defer s.files.Unlock()
+	for _, f := range closing {
+		s.endIdle(f)
+	}
+	if s.files.closed {
+		return ErrClosed, ErrClosed
+	}
+	if wants&wantOpen != 0 {
+		_, openErr = s.openLocked()
+	}
+	if f := s.open.Load(); f != nil && wants&wantStep != 0 && !s.sealed.Load() {
+		if err := s.step(f, need, minStep); err != nil {
+			s.o.Log.Warn("allocating ahead failed", "path", s.name(), "room", f.room.Load(), "need", need, "err", err)
+			if need > f.room.Load() || f.offsets.Room() < 1 || f.times.Room() < 1 {
+				stepErr = fmt.Errorf("segment %s: %w", s.name(), err)
+			}
+			if !errors.Is(err, vfs.ErrNoSpace) {
+				_ = s.fail(err)
+			}
+		}
+	}
+	if wants&wantSeal != 0 && !s.files.trimmed {
+		f, err := s.openLocked()
+		if err == nil {
+			err = s.trimLocked(f, true)
+		}
+		if err != nil {
+			_ = s.fail(err)
+		}
+	}
+	return openErr, stepErr
+}
+
+// endIdle trims files that Idle took away, unless somebody has opened the segment again meanwhile, and lets them go.
+func (s *Segment) endIdle(f *files) {
+	defer f.release(&s.o)
+	if s.files.closed || s.files.trimmed || s.open.Load() != nil {
+		return
+	}
+	if err := s.trimLocked(f, true); err != nil {
+		_ = s.fail(err)
+		return
+	}
+	s.files.complete = true
+}
+
+// openLocked returns the open files; it opens them if need be: for appending while the segment is not sealed and trimmed.
+func (s *Segment) openLocked() (*files, error) {
+	if f := s.open.Load(); f != nil {
+		return f, nil
+	}
+	if s.files.closed {
+		return nil, ErrClosed
+	}
+	if s.files.trimmed {
+		if err := s.checkIndexes(); err != nil {
+			return nil, err
+		}
+	}
+	f, err := s.openFiles(!s.files.trimmed, false, int(s.idleOffsets.Load()), int(s.idleTimes.Load()))
+	if err != nil {
+		return nil, fmt.Errorf("open segment: %w", err)
+	}
+	s.files.complete = false
+	s.open.Store(f)
+	return f, nil
+}
+
+// step gives the log file more disk space: at least up to need, if possible as much again and no less than smallest. The indexes get what
+// can come of it. The caller holds s.files.
+func (s *Segment) step(f *files, need, smallest int64) error {
+	size, room := s.size.Load(), f.room.Load()
+	if used := f.held - max(0, room-size); used > 0 {
+		s.o.Budget.giveDisk(used) // the tail has moved into it
+		f.held -= used
+	}
+	least := max(0, need-room)
+	want := min(max(room, smallest), maxStep) // doubles the file
+	want = min(max(want, least), int64(s.o.MaxBytes)-room)
+	if f.allocates && want > 0 {
+		grant, err := s.allocate(f, room, want, max(least, min(minStep, want)))
+		if err != nil && least < want && errors.Is(err, vfs.ErrNoSpace) && least > 0 {
+			grant, err = s.allocate(f, room, least, least)
+		}
+		if err != nil {
+			return err
+		}
+		room += grant
+	}
+	ahead := room - size
+	if !f.allocates {
+		ahead = min(ahead, maxStep)
+	}
+	entries := s.indexEntries(ahead)
+	if err := f.offsets.Grow(f.offsets.Len() + entries); err != nil {
+		return err
+	}
+	if err := f.times.Grow(f.times.Len() + entries); err != nil {
+		return err
+	}
+	f.room.Store(room)
+	if f.allocates && room < int64(s.o.MaxBytes) {
+		f.stepAt.Store(room - min(max(room/4, minStep/2), maxStep/2))
+	}
+	f.touching.Lock()
+	defer f.touching.Unlock()
+	s.scheduleTouch(f)
+	return nil
+}
+
+func (s *Segment) allocate(f *files, room, want, least int64) (int64, error) {
+	grant := s.o.Budget.takeDisk(want, least)
+	if err := f.log.Allocate(room, grant); err != nil {
+		s.o.Budget.giveDisk(grant)
+		return 0, err
+	}
+	f.held += grant
+	return grant, nil
+}
+
+// touchAhead is how many bytes ahead of the tail are made present: stores into them do not fault. A file that is synced after each
+// append gets little: its pages are small (MADV_RANDOM) and dear.
+func (s *Segment) touchAhead(f *files) int64 {
+	if s.o.Durable {
+		return minTouch
+	}
+	return min(max(f.room.Load()/4, minTouch), maxTouch)
+}
+
+// scheduleTouch says at which size the next touch is due. The caller holds f.touching.
+func (s *Segment) scheduleTouch(f *files) {
+	touched := f.touched.Load()
+	if _, mapped := f.tail.(mappedTail); !mapped || touched >= f.room.Load() {
+		f.touchAt.Store(never)
+		return
+	}
+	f.touchAt.Store(max(0, touched-s.touchAhead(f)/2))
+}
+
+// touch makes the pages ahead of the tail present. The caller holds the pin: without it this could meet another mapping at that place.
+func (s *Segment) touch(f *files) {
+	f.touching.Lock()
+	defer f.touching.Unlock()
+	size, room := s.size.Load(), f.room.Load()
+	if s.sealed.Load() {
+		return
+	}
+	from := max(f.touched.Load(), size)
+	if used := f.heldMemory - (from - size); used > 0 {
+		s.o.Budget.giveMemory(used)
+		f.heldMemory -= used
+	}
+	to := min(size+s.touchAhead(f), room)
+	if to > from {
+		grant := s.o.Budget.takeMemory(to - from)
+		f.heldMemory += grant
+		to = from + grant
+		if err := f.mapping.Populate(int(from), int(to-from)); err != nil {
+			// The append will fault its pages in, or meet the error itself.
+			s.o.Log.Debug("touching ahead failed", "path", s.name(), "err", err)
+		}
+		f.touched.Store(to)
+	}
+	s.scheduleTouch(f)
+	if at := size + minTouch; f.touchAt.Load() < at {
+		f.touchAt.Store(at) // over the budget: not at every append
+	}
+}
+
+// writeback starts the writing of what was appended, long before a sync or the kernel's limits force it.
+func (s *Segment) writeback(f *files) {
+	boundary := s.size.Load() / writebackStep * writebackStep
+	if boundary > f.wrote {
+		f.log.StartWriteback(f.wrote, boundary-f.wrote)
+		f.wrote = boundary
+	}
+	f.writebackAt.Store(boundary + writebackStep)
+}
+
+// pinned runs a job on open files off the loop. The caller is the appender, who knows them open.
+func (s *Segment) pinned(f *files, job func(*files)) {
+	if !f.pin.TryRetain() {
+		return
+	}
+	s.o.Go(func() {
+		defer f.pin.Release()
+		job(f)
+	})
+}
+
+// trimLocked cuts log and indexes behind their last entry; final adds the time index entry that a closed segment ends with, from which
+// retention and look-ups learn its largest timestamp. Nobody appends. The caller holds s.files.
+func (s *Segment) trimLocked(f *files, final bool) (err error) {
+	defer catchFault(debug.SetPanicOnFault(true), &err)
+	size := s.size.Load()
+	if final {
+		s.stamps.Lock()
+		timestamp, at := s.stamps.max, s.stamps.offset
+		s.stamps.Unlock()
+		if err := f.times.Grow(f.times.Len() + 1); err != nil {
+			return err
+		}
+		f.times.MaybeAppend(timestamp, at)
+	}
+	f.stepAt.Store(never)
+	f.room.Store(size)
+	if err := f.log.Truncate(size); err != nil {
+		return err
+	}
+	s.o.Budget.giveDisk(f.held)
+	f.held = 0
+	if err := errors.Join(f.offsets.Trim(), f.times.Trim()); err != nil {
+		return err
+	}
+	if final {
+		s.idleTimes.Store(int32(f.times.Len()))
+		s.files.trimmed = s.sealed.Load()
+	}
+	return nil
+}
