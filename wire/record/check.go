@@ -19,7 +19,7 @@ const (
 	maxCheapBlocks           = 64       // and how many compressed blocks it looks at to know
 	reasonInvalidTimestamp   = "one or more records have a timestamp out of range"
 	reasonInvalidRecord      = "one or more records have no key, which a compacted topic needs"
-	reasonClientLogAppend    = "a producer does not set the timestamp type LogAppendTime"
+	reasonProducerLogAppend  = "a producer does not set the timestamp type LogAppendTime"
 	reasonMissingKey         = "a record of a compacted topic needs a key"
 	reasonDeclaredTooMany    = "fewer records than the header declares"
 	reasonDeclaredTooFew     = "more bytes than the declared number of records takes"
@@ -188,26 +188,28 @@ func (b Batch) checkClient() error {
 	return nil
 }
 
-// badTimestamp tells why a timestamp is refused, or "". Differences wrap as Kafka's do: message.timestamp.before.max.ms is
-// 2^63-1 by default.
-func (o *CheckOptions) badTimestamp(ts int64, clientLogAppend bool) string {
-	switch {
-	case o.Now == 0:
-	case !o.LogAppendTime && ts != NoTimestamp:
-		if late := o.Now - ts; late > o.TimestampBeforeMax || -late > o.TimestampAfterMax {
-			return fmt.Sprintf("timestamp %d is not within [%d, %d]", ts, o.Now-o.TimestampBeforeMax, o.Now+o.TimestampAfterMax)
-		}
-	case clientLogAppend:
-		return reasonClientLogAppend
+// badTimestamp tells whether a timestamp is refused. Differences wrap as Kafka's do: message.timestamp.before.max.ms is 2^63-1
+// by default.
+func (o *CheckOptions) badTimestamp(ts int64, producerLogAppend bool) bool {
+	if o.LogAppendTime || ts == NoTimestamp {
+		return producerLogAppend && o.Now != 0
 	}
-	return ""
+	late := o.Now - ts
+	return (late > o.TimestampBeforeMax || -late > o.TimestampAfterMax) && o.Now != 0
+}
+
+func (o *CheckOptions) describe(ts int64) string {
+	if o.LogAppendTime || ts == NoTimestamp {
+		return reasonProducerLogAppend
+	}
+	return fmt.Sprintf("timestamp %d is not within [%d, %d]", ts, o.Now-o.TimestampBeforeMax, o.Now+o.TimestampAfterMax)
 }
 
 // checkTimestamps judges a batch by the timestamps in its header, where the records are not to be read.
 func (b Batch) checkTimestamps(o *CheckOptions) error {
 	for _, ts := range [...]int64{b.BaseTimestamp(), b.MaxTimestamp()} {
-		if why := o.badTimestamp(ts, b.LogAppendTime()); why != "" {
-			return refuse(codeInvalidTimestamp, "%s", why)
+		if o.badTimestamp(ts, b.LogAppendTime()) {
+			return refuse(codeInvalidTimestamp, "%s", o.describe(ts))
 		}
 	}
 	b.settleTimestamp(o, b.MaxTimestamp())
@@ -239,9 +241,14 @@ func (b Batch) checkRecords(o *CheckOptions) error {
 	)
 	count := b.Count()
 	for i := range count {
-		delta, offsetDelta, hasKey, why := c.skim()
-		if why != "" {
-			return b.unreadable(&c, i, why)
+		size, delta, offsetDelta, hasKey := skimPlain(c.win)
+		if size > 0 {
+			c.win = c.win[size:]
+		} else {
+			var why string
+			if delta, offsetDelta, hasKey, why = c.skim(); why != "" {
+				return b.unreadable(&c, i, why)
+			}
 		}
 		if o.FromClient && offsetDelta != i || offsetDelta < 0 || offsetDelta > b.LastOffsetDelta() {
 			return refuse(codeInvalidRecord, "%s: record %d has %d", reasonOffsetsNotAdjacent, i, offsetDelta)
@@ -253,8 +260,8 @@ func (b Batch) checkRecords(o *CheckOptions) error {
 		largest = max(largest, ts)
 		if o.Compacted && !hasKey {
 			bad = bad.add(codeInvalidRecord, i, reasonMissingKey)
-		} else if why := o.badTimestamp(ts, appendTime); why != "" {
-			bad = bad.add(codeInvalidTimestamp, i, why)
+		} else if o.badTimestamp(ts, appendTime) {
+			bad = bad.add(codeInvalidTimestamp, i, o.describe(ts))
 		}
 	}
 	if !c.end() {

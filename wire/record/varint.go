@@ -3,9 +3,17 @@ package record
 import "unsafe"
 
 // varint reads a zigzag int32 of at most 5 bytes; n is 0 when p ends before it does or it does not fit.
+// One byte, the common case, is inlined into the callers.
 func varint(p []byte) (v int32, n int) {
 	if len(p) > 0 && p[0] < 0x80 {
 		return unzigzag32(uint32(p[0])), 1
+	}
+	return longVarint(p)
+}
+
+func longVarint(p []byte) (v int32, n int) {
+	if len(p) > 1 && p[1] < 0x80 {
+		return unzigzag32(uint32(p[0]&0x7f) | uint32(p[1])<<7), 2
 	}
 	var u uint32
 	for i := 0; i < 5 && i < len(p); i++ {
@@ -26,6 +34,10 @@ func varlong(p []byte) (v int64, n int) {
 	if len(p) > 0 && p[0] < 0x80 {
 		return int64(unzigzag32(uint32(p[0]))), 1
 	}
+	return longVarlong(p)
+}
+
+func longVarlong(p []byte) (v int64, n int) {
 	var u uint64
 	for i := 0; i < 10 && i < len(p); i++ {
 		c := p[i]
