@@ -52,11 +52,16 @@ type produceItem struct {
 	err      error
 }
 
-var produces = sync.Pool{New: func() any {
-	s := new(produce)
-	s.timer.fire = s.expire
-	return s
-}}
+var produces sync.Pool
+
+// Not in the declaration: what a produce does ends in the pool.
+func init() {
+	produces.New = func() any {
+		s := new(produce)
+		s.timer.fire = s.expire
+		return s
+	}
+}
 
 var errTooManyPartitions = errors.New("the request names too many partitions")
 
@@ -370,7 +375,7 @@ func (s *produce) explain(rp *wire.ProduceResponsePartition, it *produceItem) {
 	if rp.ErrorCode != wire.NotLeaderOrFollower || it.topic == nil {
 		return
 	}
-	if h, ok := s.n.leaderOf(it.topic, rp.Index, s.c.conn.Listener()); ok {
+	if h, ok := s.n.leaderOf(it.topic, rp.Index, s.c.conn); ok {
 		rp.CurrentLeader = &wire.ProduceResponseLeader{LeaderID: h.id, LeaderEpoch: h.epoch}
 		for _, e := range s.resp.NodeEndpoints {
 			if e.NodeID == h.id {

@@ -65,13 +65,18 @@ type fetchPart struct {
 	err     error
 }
 
-var fetches = sync.Pool{New: func() any {
-	s := new(fetch)
-	s.resumeOnLoop, s.warmOffLoop, s.oneReady = s.resume, s.readOffLoop, s.countReady
-	s.parked.Wake = s.post
-	s.timer.fire = s.expire
-	return s
-}}
+var fetches sync.Pool
+
+// Not in the declaration: what a fetch does ends in the pool.
+func init() {
+	fetches.New = func() any {
+		s := new(fetch)
+		s.resumeOnLoop, s.warmOffLoop, s.oneReady = s.resume, s.readOffLoop, s.countReady
+		s.parked.Wake = s.post
+		s.timer.fire = s.expire
+		return s
+	}
+}
 
 func (n *Node) handleFetch(c *call) {
 	s := fetches.Get().(*fetch)
@@ -507,7 +512,7 @@ func (s *fetch) explain(rp *wire.FetchResponsePartition, part *fetchPart) {
 	if part.topic == nil || rp.ErrorCode != wire.NotLeaderOrFollower && rp.ErrorCode != wire.FencedLeaderEpoch {
 		return
 	}
-	h, ok := s.n.leaderOf(part.topic, rp.Index, s.c.conn.Listener())
+	h, ok := s.n.leaderOf(part.topic, rp.Index, s.c.conn)
 	if !ok {
 		return
 	}

@@ -11,6 +11,8 @@ type api struct {
 	handle    func(n *Node, c *call)
 }
 
+const apiVersionsKey = wire.KeyApiVersions
+
 // apis is every API this broker serves and advertises, by ascending key. An API is in it with Kafka 4.4's whole range of versions or not at all.
 // apiByKey points into it; keys that are not served are nil.
 var (

@@ -70,6 +70,7 @@ type Node struct {
 	fetchTimers   *timers // of parked fetches
 	produceTimers *timers // of produce requests that wait for their acknowledgement
 	sessions      *sessions
+	producerIDs   producerIDs // ids of the block this start was granted
 	limits        limits
 
 	housework struct {
@@ -95,13 +96,14 @@ func (n *Node) now() int64 { return n.options.Now() }
 func Start(o Options) (*Node, error) {
 	o = o.withDefaults()
 	n := &Node{
-		options: o,
-		config:  o.Config,
-		log:     o.Log,
-		id:      int32(o.Config.Int("node.id")),
-		workers: newWorkers(),
-		timers:  newTimers(),
-		limits:  limits{fetchMaxBytes: int32(o.Config.Int("fetch.max.bytes"))},
+		options:       o,
+		config:        o.Config,
+		log:           o.Log,
+		id:            int32(o.Config.Int("node.id")),
+		workers:       newWorkers(),
+		fetchTimers:   newTimers(),
+		produceTimers: newTimers(),
+		limits:        limits{fetchMaxBytes: int32(o.Config.Int("fetch.max.bytes"))},
 	}
 	n.sessions = newSessions(o.Config.Int("max.incremental.fetch.session.cache.slots"))
 	n.housework.stop, n.housework.done = make(chan struct{}), make(chan struct{})

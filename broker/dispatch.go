@@ -41,7 +41,7 @@ func (n *Node) Frame(conn *netio.Conn, reply *netio.Reply) {
 		return
 	}
 	a := apiFor(header.Key)
-	if a == nil || a.handle == nil || (a.key != wire.KeyApiVersions && (header.Version < a.min || header.Version > a.max)) {
+	if a == nil || a.handle == nil || (a.key != apiVersionsKey && (header.Version < a.min || header.Version > a.max)) {
 		reply.Abort(fmt.Errorf("%w: key %d version %d", errUnsupported, header.Key, header.Version))
 		return
 	}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"github.com/millrace/millrace/netio"
 	"github.com/millrace/millrace/replica"
 	"github.com/millrace/millrace/wire"
 )
@@ -37,8 +38,8 @@ type hint struct {
 	host, rack      string // host is "" when the leader's address is not known
 }
 
-// leaderOf is the leader of a partition as the newest image has it, with its address on a listener.
-func (n *Node) leaderOf(t *replica.Topic, index int32, listener string) (h hint, ok bool) {
+// leaderOf is the leader of a partition as the newest image has it, with the address that clients of this connection's listener use.
+func (n *Node) leaderOf(t *replica.Topic, index int32, conn *netio.Conn) (h hint, ok bool) {
 	im := n.image()
 	mt := im.TopicByID(t.ID)
 	if mt == nil {
@@ -51,9 +52,7 @@ func (n *Node) leaderOf(t *replica.Topic, index int32, listener string) (h hint,
 	h.id, h.epoch = p.Leader, p.LeaderEpoch
 	if b := im.Broker(p.Leader); b != nil {
 		h.rack = b.Rack
-		if e := b.Endpoint(listener); e != nil {
-			h.host, h.port = e.Host, int32(e.Port)
-		}
+		h.host, h.port, _ = n.advertised(b, conn)
 	}
 	return h, true
 }

@@ -264,6 +264,29 @@ func (p *Partition) dirtyLocked(c *config.TopicConfig) (now, later bool) {
 	return false, false
 }
 
+// What was appended among the last 8 to 16 MiB of a partition and within the last 30 s is in the page cache, as far as anything is: reading it needs
+// no question to the kernel. Before the first such range is complete, hotFrom is where appends began.
+const (
+	hotBytes = 8 << 20
+	hotFor   = 30_000 // ms
+)
+
+func (p *Partition) heatLocked(a *engine.Appended, bytes, now int64) {
+	if p.lastAppend.Load() == 0 || now-p.lastAppend.Load() > hotFor {
+		p.hotFrom.Store(a.BaseOffset)
+		p.mu.hotNext, p.mu.hotBytes = a.BaseOffset, 0
+	}
+	if p.mu.hotBytes += bytes; p.mu.hotBytes >= hotBytes {
+		p.hotFrom.Store(p.mu.hotNext)
+		p.mu.hotNext, p.mu.hotBytes = a.LastOffset+1, 0
+	}
+	p.lastAppend.Store(now)
+}
+
+func (p *Partition) hot(offset, now int64) bool {
+	return offset >= p.hotFrom.Load() && p.lastAppend.Load() != 0 && now-p.lastAppend.Load() <= hotFor
+}
+
 func (p *Partition) startFlushLocked() bool {
 	if p.mu.flushing {
 		return false
@@ -355,7 +378,9 @@ type ReadResult struct {
 	Bound          int64 // offsets below it could be read
 	DivergingEpoch int32 // -1, or the largest epoch up to LastFetchedEpoch that the log knows
 	DivergingEnd   int64 // and its end
-	leaderEpoch    int32
+	Hot            bool  // the slice is of the last bytes appended: surely in memory
+
+	role int64 // at the time of the read
 }
 
 // Read finds the batches from an offset up to the high watermark, or the last stable offset. It takes no lock once the log is open.
