@@ -16,7 +16,7 @@ const (
 	maxExtra  = 48 << 10
 	// firstGrowth is how many elements of an array are made room for before any of them has been read.
 	firstGrowth = 1000
-	// maxHeld is what a request struct may keep from one Decode to the next.
+	// maxHeld is what the slices in a message may keep from one use to the next.
 	maxHeld = 4 << 20
 )
 
@@ -26,7 +26,6 @@ type decoder struct {
 	off    int
 	end    int // reads stop here: the end of the body, or of the tagged field being read
 	budget int // bytes that may still be allocated
-	spent  int // bytes allocated for slices, which the request struct keeps
 	err    *DecodeError
 }
 
@@ -308,6 +307,9 @@ func (d *decoder) leaveTag(end int) {
 		d.fail("tagged field has %d bytes too many", d.end-d.off)
 	}
 	d.end = end
+	if d.err != nil {
+		d.off = end
+	}
 }
 
 // skipTag leaves a tagged field that means nothing to us.
@@ -340,8 +342,12 @@ func extend[T any](d *decoder, s []T, n int) []T {
 	if !d.charge(size) {
 		return s
 	}
-	d.spent += size
 	grown := make([]T, len(s)+1, to)
 	copy(grown, s)
 	return grown
+}
+
+func capBytes[T any](s []T) int {
+	var t T
+	return cap(s) * int(unsafe.Sizeof(t))
 }

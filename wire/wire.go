@@ -40,8 +40,8 @@
 // # Decoding
 //
 // Decode sets every field, so a request may be used again and again: slices keep their capacity, and a message marked "views"
-// decodes without allocating once it has seen a request of the size. (A request that made it hold more than 4 MiB is the
-// exception: that memory is dropped at the next Decode.) Views and bytes are valid as long as the frame is.
+// decodes without allocating once it has seen a request of the size. What would keep more than 4 MiB that way starts empty
+// instead. Views and bytes are valid as long as the frame is.
 //
 // Nothing in a frame is believed: lengths are checked against the bytes left before they are used, an array needs its minimal
 // size in the frame before a byte is allocated for it, a struct has at most 64 tagged fields, strings are UTF-8, and a request
@@ -51,7 +51,7 @@
 //
 // Append writes a response behind dst. The zero value of a response is encodable but not always right: some fields have another
 // default (LogAppendTimeMs is -1). Default sets these, and the Add functions append an element that has been through it and
-// keeps the capacity of the slices in it; fill one element before adding the next.
+// keeps the capacity of the slices in it (up to 4 MiB in all); fill one element before adding the next.
 package wire
 
 //go:generate go run ./gen

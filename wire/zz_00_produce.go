@@ -9,8 +9,6 @@ type ProduceRequest struct {
 	Acks            int16      // -1: every in-sync replica, 1: the leader, 0: no response at all
 	TimeoutMs       int32
 	Topics          []ProduceRequestTopic
-
-	held int // bytes of capacity kept for the next Decode
 }
 
 // Default gives every field its default; slices keep their capacity.
@@ -21,17 +19,24 @@ func (x *ProduceRequest) Default() {
 	x.Topics = x.Topics[:0]
 }
 
+func (x *ProduceRequest) held() (n int) {
+	n += capBytes(x.Topics)
+	for i, all := 0, x.Topics[:cap(x.Topics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
+}
+
 // Decode reads the body of a request. Every field is set; what is longer than the request is ignored.
 func (x *ProduceRequest) Decode(version int16, body []byte) error {
 	if version < 3 || version > 13 {
 		return unsupported("Produce", version)
 	}
-	if x.held > maxHeld {
+	if x.held() > maxHeld {
 		*x = ProduceRequest{}
 	}
 	d := newDecoder(body)
 	x.decode(&d, version)
-	x.held += d.spent
 	return d.finish("Produce", version)
 }
 
@@ -64,6 +69,11 @@ func (x *ProduceRequestTopic) Default() {
 	x.Name = ""
 	x.TopicID = UUID{}
 	x.Partitions = x.Partitions[:0]
+}
+
+func (x *ProduceRequestTopic) held() (n int) {
+	n += capBytes(x.Partitions)
+	return n
 }
 
 func (x *ProduceRequestTopic) decode(d *decoder, version int16) {
@@ -140,9 +150,21 @@ type ProduceResponse struct {
 
 // Default gives every field its default; slices keep their capacity.
 func (x *ProduceResponse) Default() {
+	if x.held() > maxHeld {
+		*x = ProduceResponse{}
+	}
 	x.Topics = x.Topics[:0]
 	x.ThrottleTimeMs = 0
 	x.NodeEndpoints = x.NodeEndpoints[:0]
+}
+
+func (x *ProduceResponse) held() (n int) {
+	n += capBytes(x.Topics)
+	for i, all := 0, x.Topics[:cap(x.Topics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	n += capBytes(x.NodeEndpoints)
+	return n
 }
 
 // AddTopic appends an element to Topics, with defaults. It is valid until the next one is added.
@@ -206,6 +228,14 @@ func (x *ProduceResponseTopic) Default() {
 	x.Partitions = x.Partitions[:0]
 }
 
+func (x *ProduceResponseTopic) held() (n int) {
+	n += capBytes(x.Partitions)
+	for i, all := 0, x.Partitions[:cap(x.Partitions)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
+}
+
 // AddPartition appends an element to Partitions, with defaults. It is valid until the next one is added.
 func (x *ProduceResponseTopic) AddPartition() *ProduceResponsePartition {
 	x.Partitions = spare(x.Partitions)
@@ -254,6 +284,11 @@ func (x *ProduceResponsePartition) Default() {
 	x.RecordErrors = x.RecordErrors[:0]
 	x.ErrorMessage = NullString{}
 	x.CurrentLeader = nil
+}
+
+func (x *ProduceResponsePartition) held() (n int) {
+	n += capBytes(x.RecordErrors)
+	return n
 }
 
 // AddRecordError appends an element to RecordErrors, with defaults. It is valid until the next one is added.

@@ -17,8 +17,6 @@ type FetchRequest struct {
 	RackID          string                       // versions 11+
 	ClusterID       NullString                   // versions 12+; tagged; may be null
 	ReplicaState    FetchRequestReplicaState     // versions 15+; tagged; what ReplicaID was before
-
-	held int // bytes of capacity kept for the next Decode
 }
 
 // Default gives every field its default; slices keep their capacity.
@@ -37,17 +35,28 @@ func (x *FetchRequest) Default() {
 	x.ReplicaState.Default()
 }
 
+func (x *FetchRequest) held() (n int) {
+	n += capBytes(x.Topics)
+	for i, all := 0, x.Topics[:cap(x.Topics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	n += capBytes(x.ForgottenTopics)
+	for i, all := 0, x.ForgottenTopics[:cap(x.ForgottenTopics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
+}
+
 // Decode reads the body of a request. Every field is set; what is longer than the request is ignored.
 func (x *FetchRequest) Decode(version int16, body []byte) error {
 	if version < 4 || version > 18 {
 		return unsupported("Fetch", version)
 	}
-	if x.held > maxHeld {
+	if x.held() > maxHeld {
 		*x = FetchRequest{}
 	}
 	d := newDecoder(body)
 	x.decode(&d, version)
-	x.held += d.spent
 	return d.finish("Fetch", version)
 }
 
@@ -125,6 +134,11 @@ func (x *FetchRequestTopic) Default() {
 	x.Name = ""
 	x.TopicID = UUID{}
 	x.Partitions = x.Partitions[:0]
+}
+
+func (x *FetchRequestTopic) held() (n int) {
+	n += capBytes(x.Partitions)
+	return n
 }
 
 func (x *FetchRequestTopic) decode(d *decoder, version int16) {
@@ -251,6 +265,11 @@ func (x *FetchRequestForgottenTopic) Default() {
 	x.Partitions = x.Partitions[:0]
 }
 
+func (x *FetchRequestForgottenTopic) held() (n int) {
+	n += capBytes(x.Partitions)
+	return n
+}
+
 func (x *FetchRequestForgottenTopic) decode(d *decoder, version int16) {
 	flex := version >= 12
 	if version <= 12 {
@@ -315,11 +334,23 @@ type FetchResponse struct {
 
 // Default gives every field its default; slices keep their capacity.
 func (x *FetchResponse) Default() {
+	if x.held() > maxHeld {
+		*x = FetchResponse{}
+	}
 	x.ThrottleTimeMs = 0
 	x.ErrorCode = 0
 	x.SessionID = 0
 	x.Topics = x.Topics[:0]
 	x.NodeEndpoints = x.NodeEndpoints[:0]
+}
+
+func (x *FetchResponse) held() (n int) {
+	n += capBytes(x.Topics)
+	for i, all := 0, x.Topics[:cap(x.Topics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	n += capBytes(x.NodeEndpoints)
+	return n
 }
 
 // AddTopic appends an element to Topics, with defaults. It is valid until the next one is added.
@@ -392,6 +423,14 @@ func (x *FetchResponseTopic) Default() {
 	x.Partitions = x.Partitions[:0]
 }
 
+func (x *FetchResponseTopic) held() (n int) {
+	n += capBytes(x.Partitions)
+	for i, all := 0, x.Partitions[:cap(x.Partitions)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
+}
+
 // AddPartition appends an element to Partitions, with defaults. It is valid until the next one is added.
 func (x *FetchResponseTopic) AddPartition() *FetchResponsePartition {
 	x.Partitions = spare(x.Partitions)
@@ -446,6 +485,11 @@ func (x *FetchResponsePartition) Default() {
 	x.DivergingEpoch = nil
 	x.CurrentLeader = nil
 	x.SnapshotID = nil
+}
+
+func (x *FetchResponsePartition) held() (n int) {
+	n += capBytes(x.AbortedTransactions)
+	return n
 }
 
 // AddAbortedTransaction appends an element to AbortedTransactions, with defaults. It is valid until the next one is added.

@@ -9,8 +9,6 @@ type ListOffsetsRequest struct {
 	IsolationLevel int8  // versions 2+
 	Topics         []ListOffsetsRequestTopic
 	TimeoutMs      int32 // versions 10+; for answers that need remote storage
-
-	held int // bytes of capacity kept for the next Decode
 }
 
 // Default gives every field its default; slices keep their capacity.
@@ -21,17 +19,24 @@ func (x *ListOffsetsRequest) Default() {
 	x.TimeoutMs = 0
 }
 
+func (x *ListOffsetsRequest) held() (n int) {
+	n += capBytes(x.Topics)
+	for i, all := 0, x.Topics[:cap(x.Topics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
+}
+
 // Decode reads the body of a request. Every field is set; what is longer than the request is ignored.
 func (x *ListOffsetsRequest) Decode(version int16, body []byte) error {
 	if version < 1 || version > 11 {
 		return unsupported("ListOffsets", version)
 	}
-	if x.held > maxHeld {
+	if x.held() > maxHeld {
 		*x = ListOffsetsRequest{}
 	}
 	d := newDecoder(body)
 	x.decode(&d, version)
-	x.held += d.spent
 	return d.finish("ListOffsets", version)
 }
 
@@ -70,6 +75,11 @@ type ListOffsetsRequestTopic struct {
 func (x *ListOffsetsRequestTopic) Default() {
 	x.Name = ""
 	x.Partitions = x.Partitions[:0]
+}
+
+func (x *ListOffsetsRequestTopic) held() (n int) {
+	n += capBytes(x.Partitions)
+	return n
 }
 
 func (x *ListOffsetsRequestTopic) decode(d *decoder, version int16) {
@@ -143,8 +153,19 @@ type ListOffsetsResponse struct {
 
 // Default gives every field its default; slices keep their capacity.
 func (x *ListOffsetsResponse) Default() {
+	if x.held() > maxHeld {
+		*x = ListOffsetsResponse{}
+	}
 	x.ThrottleTimeMs = 0
 	x.Topics = x.Topics[:0]
+}
+
+func (x *ListOffsetsResponse) held() (n int) {
+	n += capBytes(x.Topics)
+	for i, all := 0, x.Topics[:cap(x.Topics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
 }
 
 // AddTopic appends an element to Topics, with defaults. It is valid until the next one is added.
@@ -183,6 +204,11 @@ type ListOffsetsResponseTopic struct {
 func (x *ListOffsetsResponseTopic) Default() {
 	x.Name = ""
 	x.Partitions = x.Partitions[:0]
+}
+
+func (x *ListOffsetsResponseTopic) held() (n int) {
+	n += capBytes(x.Partitions)
+	return n
 }
 
 // AddPartition appends an element to Partitions, with defaults. It is valid until the next one is added.

@@ -9,8 +9,6 @@ type MetadataRequest struct {
 	AllowAutoTopicCreation             bool                   // versions 4+; default true
 	IncludeClusterAuthorizedOperations bool                   // versions 8-10
 	IncludeTopicAuthorizedOperations   bool                   // versions 8+
-
-	held int // bytes of capacity kept for the next Decode
 }
 
 // Default gives every field its default; slices keep their capacity.
@@ -21,17 +19,21 @@ func (x *MetadataRequest) Default() {
 	x.IncludeTopicAuthorizedOperations = false
 }
 
+func (x *MetadataRequest) held() (n int) {
+	n += capBytes(x.Topics)
+	return n
+}
+
 // Decode reads the body of a request. Every field is set; what is longer than the request is ignored.
 func (x *MetadataRequest) Decode(version int16, body []byte) error {
 	if version < 0 || version > 13 {
 		return unsupported("Metadata", version)
 	}
-	if x.held > maxHeld {
+	if x.held() > maxHeld {
 		*x = MetadataRequest{}
 	}
 	d := newDecoder(body)
 	x.decode(&d, version)
-	x.held += d.spent
 	return d.finish("Metadata", version)
 }
 
@@ -115,6 +117,9 @@ type MetadataResponse struct {
 
 // Default gives every field its default; slices keep their capacity.
 func (x *MetadataResponse) Default() {
+	if x.held() > maxHeld {
+		*x = MetadataResponse{}
+	}
 	x.ThrottleTimeMs = 0
 	x.Brokers = x.Brokers[:0]
 	x.ClusterID = NullString{}
@@ -122,6 +127,15 @@ func (x *MetadataResponse) Default() {
 	x.Topics = x.Topics[:0]
 	x.ClusterAuthorizedOperations = -2147483648
 	x.ErrorCode = 0
+}
+
+func (x *MetadataResponse) held() (n int) {
+	n += capBytes(x.Brokers)
+	n += capBytes(x.Topics)
+	for i, all := 0, x.Topics[:cap(x.Topics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
 }
 
 // AddBroker appends an element to Brokers, with defaults. It is valid until the next one is added.
@@ -224,6 +238,14 @@ func (x *MetadataResponseTopic) Default() {
 	x.TopicAuthorizedOperations = -2147483648
 }
 
+func (x *MetadataResponseTopic) held() (n int) {
+	n += capBytes(x.Partitions)
+	for i, all := 0, x.Partitions[:cap(x.Partitions)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
+}
+
 // AddPartition appends an element to Partitions, with defaults. It is valid until the next one is added.
 func (x *MetadataResponseTopic) AddPartition() *MetadataResponsePartition {
 	x.Partitions = spare(x.Partitions)
@@ -275,6 +297,13 @@ func (x *MetadataResponsePartition) Default() {
 	x.ReplicaNodes = x.ReplicaNodes[:0]
 	x.ISRNodes = x.ISRNodes[:0]
 	x.OfflineReplicas = x.OfflineReplicas[:0]
+}
+
+func (x *MetadataResponsePartition) held() (n int) {
+	n += capBytes(x.ReplicaNodes)
+	n += capBytes(x.ISRNodes)
+	n += capBytes(x.OfflineReplicas)
+	return n
 }
 
 func (x *MetadataResponsePartition) encode(dst []byte, version int16) []byte {

@@ -9,8 +9,6 @@ type ApiVersionsRequest struct {
 	ClientSoftwareVersion string     // versions 3+
 	ClusterID             NullString // versions 5+; may be null; whom the client believes to talk to; null: unchecked (KIP-1242)
 	NodeID                int32      // versions 5+; default -1; -1: unchecked
-
-	held int // bytes of capacity kept for the next Decode
 }
 
 // Default gives every field its default; slices keep their capacity.
@@ -26,12 +24,8 @@ func (x *ApiVersionsRequest) Decode(version int16, body []byte) error {
 	if version < 0 || version > 5 {
 		return unsupported("ApiVersions", version)
 	}
-	if x.held > maxHeld {
-		*x = ApiVersionsRequest{}
-	}
 	d := newDecoder(body)
 	x.decode(&d, version)
-	x.held += d.spent
 	return d.finish("ApiVersions", version)
 }
 
@@ -75,6 +69,9 @@ type ApiVersionsResponse struct {
 
 // Default gives every field its default; slices keep their capacity.
 func (x *ApiVersionsResponse) Default() {
+	if x.held() > maxHeld {
+		*x = ApiVersionsResponse{}
+	}
 	x.ErrorCode = 0
 	x.APIKeys = x.APIKeys[:0]
 	x.ThrottleTimeMs = 0
@@ -82,6 +79,13 @@ func (x *ApiVersionsResponse) Default() {
 	x.FinalizedFeaturesEpoch = -1
 	x.FinalizedFeatures = x.FinalizedFeatures[:0]
 	x.ZkMigrationReady = false
+}
+
+func (x *ApiVersionsResponse) held() (n int) {
+	n += capBytes(x.APIKeys)
+	n += capBytes(x.SupportedFeatures)
+	n += capBytes(x.FinalizedFeatures)
+	return n
 }
 
 // AddAPIKey appends an element to APIKeys, with defaults. It is valid until the next one is added.

@@ -8,8 +8,6 @@ type CreateTopicsRequest struct {
 	Topics       []CreateTopicsRequestTopic
 	TimeoutMs    int32
 	ValidateOnly bool
-
-	held int // bytes of capacity kept for the next Decode
 }
 
 // Default gives every field its default; slices keep their capacity.
@@ -19,17 +17,24 @@ func (x *CreateTopicsRequest) Default() {
 	x.ValidateOnly = false
 }
 
+func (x *CreateTopicsRequest) held() (n int) {
+	n += capBytes(x.Topics)
+	for i, all := 0, x.Topics[:cap(x.Topics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
+}
+
 // Decode reads the body of a request. Every field is set; what is longer than the request is ignored.
 func (x *CreateTopicsRequest) Decode(version int16, body []byte) error {
 	if version < 2 || version > 7 {
 		return unsupported("CreateTopics", version)
 	}
-	if x.held > maxHeld {
+	if x.held() > maxHeld {
 		*x = CreateTopicsRequest{}
 	}
 	d := newDecoder(body)
 	x.decode(&d, version)
-	x.held += d.spent
 	return d.finish("CreateTopics", version)
 }
 
@@ -65,6 +70,15 @@ func (x *CreateTopicsRequestTopic) Default() {
 	x.ReplicationFactor = 0
 	x.Assignments = x.Assignments[:0]
 	x.Configs = x.Configs[:0]
+}
+
+func (x *CreateTopicsRequestTopic) held() (n int) {
+	n += capBytes(x.Assignments)
+	for i, all := 0, x.Assignments[:cap(x.Assignments)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	n += capBytes(x.Configs)
+	return n
 }
 
 func (x *CreateTopicsRequestTopic) decode(d *decoder, version int16) {
@@ -110,6 +124,11 @@ type CreateTopicsRequestAssignment struct {
 func (x *CreateTopicsRequestAssignment) Default() {
 	x.PartitionIndex = 0
 	x.BrokerIDs = x.BrokerIDs[:0]
+}
+
+func (x *CreateTopicsRequestAssignment) held() (n int) {
+	n += capBytes(x.BrokerIDs)
+	return n
 }
 
 func (x *CreateTopicsRequestAssignment) decode(d *decoder, version int16) {
@@ -174,8 +193,19 @@ type CreateTopicsResponse struct {
 
 // Default gives every field its default; slices keep their capacity.
 func (x *CreateTopicsResponse) Default() {
+	if x.held() > maxHeld {
+		*x = CreateTopicsResponse{}
+	}
 	x.ThrottleTimeMs = 0
 	x.Topics = x.Topics[:0]
+}
+
+func (x *CreateTopicsResponse) held() (n int) {
+	n += capBytes(x.Topics)
+	for i, all := 0, x.Topics[:cap(x.Topics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
 }
 
 // AddTopic appends an element to Topics, with defaults. It is valid until the next one is added.
@@ -226,6 +256,11 @@ func (x *CreateTopicsResponseTopic) Default() {
 	x.ReplicationFactor = -1
 	x.Configs = x.Configs[:0]
 	x.TopicConfigErrorCode = 0
+}
+
+func (x *CreateTopicsResponseTopic) held() (n int) {
+	n += capBytes(x.Configs)
+	return n
 }
 
 // AddConfig appends an element to Configs, with defaults. It is valid until the next one is added.

@@ -8,8 +8,6 @@ type DeleteTopicsRequest struct {
 	Topics     []DeleteTopicsRequestTopic // versions 6+
 	TopicNames []string                   // versions 1-5
 	TimeoutMs  int32
-
-	held int // bytes of capacity kept for the next Decode
 }
 
 // Default gives every field its default; slices keep their capacity.
@@ -19,17 +17,22 @@ func (x *DeleteTopicsRequest) Default() {
 	x.TimeoutMs = 0
 }
 
+func (x *DeleteTopicsRequest) held() (n int) {
+	n += capBytes(x.Topics)
+	n += capBytes(x.TopicNames)
+	return n
+}
+
 // Decode reads the body of a request. Every field is set; what is longer than the request is ignored.
 func (x *DeleteTopicsRequest) Decode(version int16, body []byte) error {
 	if version < 1 || version > 6 {
 		return unsupported("DeleteTopics", version)
 	}
-	if x.held > maxHeld {
+	if x.held() > maxHeld {
 		*x = DeleteTopicsRequest{}
 	}
 	d := newDecoder(body)
 	x.decode(&d, version)
-	x.held += d.spent
 	return d.finish("DeleteTopics", version)
 }
 
@@ -89,8 +92,16 @@ type DeleteTopicsResponse struct {
 
 // Default gives every field its default; slices keep their capacity.
 func (x *DeleteTopicsResponse) Default() {
+	if x.held() > maxHeld {
+		*x = DeleteTopicsResponse{}
+	}
 	x.ThrottleTimeMs = 0
 	x.Topics = x.Topics[:0]
+}
+
+func (x *DeleteTopicsResponse) held() (n int) {
+	n += capBytes(x.Topics)
+	return n
 }
 
 // AddTopic appends an element to Topics, with defaults. It is valid until the next one is added.

@@ -9,8 +9,6 @@ type InitProducerIDRequest struct {
 	TransactionTimeoutMs int32
 	ProducerID           int64 // versions 3+; default -1
 	ProducerEpoch        int16 // versions 3+; default -1
-
-	held int // bytes of capacity kept for the next Decode
 }
 
 // Default gives every field its default; slices keep their capacity.
@@ -26,12 +24,8 @@ func (x *InitProducerIDRequest) Decode(version int16, body []byte) error {
 	if version < 0 || version > 5 {
 		return unsupported("InitProducerId", version)
 	}
-	if x.held > maxHeld {
-		*x = InitProducerIDRequest{}
-	}
 	d := newDecoder(body)
 	x.decode(&d, version)
-	x.held += d.spent
 	return d.finish("InitProducerId", version)
 }
 

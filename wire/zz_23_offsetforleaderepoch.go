@@ -7,8 +7,6 @@ package wire
 type OffsetForLeaderEpochRequest struct {
 	ReplicaID int32 // versions 3+; default -2; -1 for consumers; -2: older than this field
 	Topics    []OffsetForLeaderEpochRequestTopic
-
-	held int // bytes of capacity kept for the next Decode
 }
 
 // Default gives every field its default; slices keep their capacity.
@@ -17,17 +15,24 @@ func (x *OffsetForLeaderEpochRequest) Default() {
 	x.Topics = x.Topics[:0]
 }
 
+func (x *OffsetForLeaderEpochRequest) held() (n int) {
+	n += capBytes(x.Topics)
+	for i, all := 0, x.Topics[:cap(x.Topics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
+}
+
 // Decode reads the body of a request. Every field is set; what is longer than the request is ignored.
 func (x *OffsetForLeaderEpochRequest) Decode(version int16, body []byte) error {
 	if version < 2 || version > 4 {
 		return unsupported("OffsetForLeaderEpoch", version)
 	}
-	if x.held > maxHeld {
+	if x.held() > maxHeld {
 		*x = OffsetForLeaderEpochRequest{}
 	}
 	d := newDecoder(body)
 	x.decode(&d, version)
-	x.held += d.spent
 	return d.finish("OffsetForLeaderEpoch", version)
 }
 
@@ -60,6 +65,11 @@ type OffsetForLeaderEpochRequestTopic struct {
 func (x *OffsetForLeaderEpochRequestTopic) Default() {
 	x.Name = ""
 	x.Partitions = x.Partitions[:0]
+}
+
+func (x *OffsetForLeaderEpochRequestTopic) held() (n int) {
+	n += capBytes(x.Partitions)
+	return n
 }
 
 func (x *OffsetForLeaderEpochRequestTopic) decode(d *decoder, version int16) {
@@ -127,8 +137,19 @@ type OffsetForLeaderEpochResponse struct {
 
 // Default gives every field its default; slices keep their capacity.
 func (x *OffsetForLeaderEpochResponse) Default() {
+	if x.held() > maxHeld {
+		*x = OffsetForLeaderEpochResponse{}
+	}
 	x.ThrottleTimeMs = 0
 	x.Topics = x.Topics[:0]
+}
+
+func (x *OffsetForLeaderEpochResponse) held() (n int) {
+	n += capBytes(x.Topics)
+	for i, all := 0, x.Topics[:cap(x.Topics)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
 }
 
 // AddTopic appends an element to Topics, with defaults. It is valid until the next one is added.
@@ -167,6 +188,11 @@ type OffsetForLeaderEpochResponseTopic struct {
 func (x *OffsetForLeaderEpochResponseTopic) Default() {
 	x.Name = ""
 	x.Partitions = x.Partitions[:0]
+}
+
+func (x *OffsetForLeaderEpochResponseTopic) held() (n int) {
+	n += capBytes(x.Partitions)
+	return n
 }
 
 // AddPartition appends an element to Partitions, with defaults. It is valid until the next one is added.

@@ -8,8 +8,6 @@ type DescribeConfigsRequest struct {
 	Resources            []DescribeConfigsRequestResource
 	IncludeSynonyms      bool
 	IncludeDocumentation bool // versions 3+
-
-	held int // bytes of capacity kept for the next Decode
 }
 
 // Default gives every field its default; slices keep their capacity.
@@ -19,17 +17,24 @@ func (x *DescribeConfigsRequest) Default() {
 	x.IncludeDocumentation = false
 }
 
+func (x *DescribeConfigsRequest) held() (n int) {
+	n += capBytes(x.Resources)
+	for i, all := 0, x.Resources[:cap(x.Resources)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
+}
+
 // Decode reads the body of a request. Every field is set; what is longer than the request is ignored.
 func (x *DescribeConfigsRequest) Decode(version int16, body []byte) error {
 	if version < 1 || version > 4 {
 		return unsupported("DescribeConfigs", version)
 	}
-	if x.held > maxHeld {
+	if x.held() > maxHeld {
 		*x = DescribeConfigsRequest{}
 	}
 	d := newDecoder(body)
 	x.decode(&d, version)
-	x.held += d.spent
 	return d.finish("DescribeConfigs", version)
 }
 
@@ -65,6 +70,11 @@ func (x *DescribeConfigsRequestResource) Default() {
 	x.ResourceType = 0
 	x.ResourceName = ""
 	x.ConfigurationKeys = nil
+}
+
+func (x *DescribeConfigsRequestResource) held() (n int) {
+	n += capBytes(x.ConfigurationKeys)
+	return n
 }
 
 func (x *DescribeConfigsRequestResource) decode(d *decoder, version int16) {
@@ -104,8 +114,19 @@ type DescribeConfigsResponse struct {
 
 // Default gives every field its default; slices keep their capacity.
 func (x *DescribeConfigsResponse) Default() {
+	if x.held() > maxHeld {
+		*x = DescribeConfigsResponse{}
+	}
 	x.ThrottleTimeMs = 0
 	x.Results = x.Results[:0]
+}
+
+func (x *DescribeConfigsResponse) held() (n int) {
+	n += capBytes(x.Results)
+	for i, all := 0, x.Results[:cap(x.Results)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
 }
 
 // AddResult appends an element to Results, with defaults. It is valid until the next one is added.
@@ -150,6 +171,14 @@ func (x *DescribeConfigsResponseResult) Default() {
 	x.ResourceType = 0
 	x.ResourceName = ""
 	x.Configs = x.Configs[:0]
+}
+
+func (x *DescribeConfigsResponseResult) held() (n int) {
+	n += capBytes(x.Configs)
+	for i, all := 0, x.Configs[:cap(x.Configs)]; i < len(all); i++ {
+		n += all[i].held()
+	}
+	return n
 }
 
 // AddConfig appends an element to Configs, with defaults. It is valid until the next one is added.
@@ -198,6 +227,11 @@ func (x *DescribeConfigsResponseConfig) Default() {
 	x.Synonyms = x.Synonyms[:0]
 	x.ConfigType = 0
 	x.Documentation = NullString{}
+}
+
+func (x *DescribeConfigsResponseConfig) held() (n int) {
+	n += capBytes(x.Synonyms)
+	return n
 }
 
 // AddSynonym appends an element to Synonyms, with defaults. It is valid until the next one is added.

@@ -8,8 +8,6 @@ type DescribeClusterRequest struct {
 	IncludeClusterAuthorizedOperations bool
 	EndpointType                       int8 // versions 1+; default 1; 1: brokers, 2: controllers
 	IncludeFencedBrokers               bool // versions 2+
-
-	held int // bytes of capacity kept for the next Decode
 }
 
 // Default gives every field its default; slices keep their capacity.
@@ -24,12 +22,8 @@ func (x *DescribeClusterRequest) Decode(version int16, body []byte) error {
 	if version < 0 || version > 2 {
 		return unsupported("DescribeCluster", version)
 	}
-	if x.held > maxHeld {
-		*x = DescribeClusterRequest{}
-	}
 	d := newDecoder(body)
 	x.decode(&d, version)
-	x.held += d.spent
 	return d.finish("DescribeCluster", version)
 }
 
@@ -62,6 +56,9 @@ type DescribeClusterResponse struct {
 
 // Default gives every field its default; slices keep their capacity.
 func (x *DescribeClusterResponse) Default() {
+	if x.held() > maxHeld {
+		*x = DescribeClusterResponse{}
+	}
 	x.ThrottleTimeMs = 0
 	x.ErrorCode = 0
 	x.ErrorMessage = NullString{}
@@ -70,6 +67,11 @@ func (x *DescribeClusterResponse) Default() {
 	x.ControllerID = -1
 	x.Brokers = x.Brokers[:0]
 	x.ClusterAuthorizedOperations = -2147483648
+}
+
+func (x *DescribeClusterResponse) held() (n int) {
+	n += capBytes(x.Brokers)
+	return n
 }
 
 // AddBroker appends an element to Brokers, with defaults. It is valid until the next one is added.

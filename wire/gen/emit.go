@@ -269,9 +269,6 @@ func (e *emitter) declare(st *structure) {
 		}
 		e.p("%s %s%s", f.goName(st), f.goType(st), comment)
 	}
-	if st == e.api.request {
-		e.p("\nheld int // bytes of capacity kept for the next Decode")
-	}
 	e.p("}\n")
 }
 
@@ -342,10 +339,51 @@ func (e *emitter) setDefaults(st *structure) {
 		return
 	}
 	e.p("func (x *%s) Default() {", st.name)
+	if st == e.api.response && keeps(st) {
+		e.dropMuch(st)
+	}
 	for _, f := range st.fields {
 		e.p("%s", e.reset(st, f))
 	}
 	e.p("}\n")
+	e.held(st)
+}
+
+// keeps tells whether there are slices in st.
+func keeps(st *structure) bool {
+	for _, inner := range structures(st) {
+		for _, f := range inner.fields {
+			if f.typ.kind == "array" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// dropMuch writes what begins a message's next use.
+func (e *emitter) dropMuch(st *structure) {
+	e.p("if x.held() > maxHeld {\n*x = %s{}\n}", st.name)
+}
+
+// held writes the function that adds up the capacity of the slices in a struct.
+func (e *emitter) held(st *structure) {
+	if !keeps(st) {
+		return
+	}
+	e.p("func (x *%s) held() (n int) {", st.name)
+	for _, f := range st.fields {
+		switch {
+		case f.typ.kind == "array":
+			e.p("n += capBytes(x.%s)", f.name)
+			if inner := f.typ.elem.strct; inner != nil && keeps(inner) {
+				e.p("for i, all := 0, x.%s[:cap(x.%s)]; i < len(all); i++ {\nn += all[i].held()\n}", f.name, f.name)
+			}
+		case f.typ.kind == "struct" && !f.pointer(st) && keeps(f.typ.strct):
+			e.p("n += x.%s.held()", f.name)
+		}
+	}
+	e.p("return n\n}\n")
 }
 
 // adders writes a function for each array of structs that appends an element.

@@ -7,8 +7,10 @@ func (e *emitter) decodeRoot(st *structure) {
 	e.p("// Decode reads the body of a request. Every field is set; what is longer than the request is ignored.")
 	e.p("func (x *%s) Decode(version int16, body []byte) error {", st.name)
 	e.p("if version < %d || version > %d {\nreturn unsupported(%q, version)\n}", a.served.lo, a.served.hi, a.name)
-	e.p("if x.held > maxHeld {\n*x = %s{}\n}", st.name)
-	e.p("d := newDecoder(body)\nx.decode(&d, version)\nx.held += d.spent")
+	if keeps(st) {
+		e.dropMuch(st)
+	}
+	e.p("d := newDecoder(body)\nx.decode(&d, version)")
 	e.p("return d.finish(%q, version)\n}\n", a.name)
 }
 
@@ -73,7 +75,7 @@ func (e *emitter) read(st *structure, f *field) {
 	case f.typ.kind == "string" && !f.null.empty():
 		e.p("%s = d.nullString%s(%s, %s)", x, e.view(), e.flex(f.in), condition(f.null, f.in))
 	case f.typ.kind == "array":
-		e.readArray(x, f.typ, f.in, condition(f.null, f.in), 0)
+		e.readArray(x, f.typ.elem, f.in, condition(f.null, f.in))
 	case f.typ.kind == "bytes" || f.typ.kind == "records":
 		e.p("%s = d.bytes(%s, %s)", x, e.flex(f.in), condition(f.null, f.in))
 	default:
@@ -102,35 +104,21 @@ func (e *emitter) readValue(x string, t *typ, in span) {
 	}
 }
 
-func (e *emitter) readArray(x string, t *typ, in span, null string, depth int) {
-	n, i := name("n", depth), name("i", depth)
-	count := fmt.Sprintf("d.count(%s, %s, %s)", e.flex(in), null, e.min(t.elem, in))
+func (e *emitter) readArray(x string, elem *typ, in span, null string) {
+	count := fmt.Sprintf("d.count(%s, %s, %s)", e.flex(in), null, e.min(elem, in))
 	if null == "false" {
 		e.p("%s = %s[:0]", x, x)
-		e.p("for %s, %s := 0, %s; %s < %s && d.err == nil; %s++ {", i, n, count, i, n, i)
+		e.p("for i, n := 0, %s; i < n && d.err == nil; i++ {", count)
 	} else {
-		e.p("if %s := %s; %s < 0 {\n%s = nil\n} else {\n%s = empty(%s)", n, count, n, x, x, x)
-		e.p("for %s := 0; %s < %s && d.err == nil; %s++ {", i, i, n, i)
+		e.p("if n := %s; n < 0 {\n%s = nil\n} else {\n%s = empty(%s)", count, x, x, x)
+		e.p("for i := 0; i < n && d.err == nil; i++ {")
 	}
-	e.p("if %s = extend(d, %s, %s); d.err != nil {\nbreak\n}", x, x, n)
-	elem := fmt.Sprintf("%s[%s]", x, i)
-	if t.elem.kind == "array" {
-		e.readArray(elem, t.elem, in, "false", depth+1)
-	} else {
-		e.readValue(elem, t.elem, in)
-	}
+	e.p("if %s = extend(d, %s, n); d.err != nil {\nbreak\n}", x, x)
+	e.readValue(x+"[i]", elem, in)
 	e.p("}")
 	if null != "false" {
 		e.p("}")
 	}
-}
-
-// name is a variable of an array within depth others.
-func name(letter string, depth int) string {
-	if depth == 0 {
-		return letter
-	}
-	return fmt.Sprint(letter, depth)
 }
 
 // min is the Go expression of the smallest size an element can have on the wire.

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 func (e *emitter) appendRoot(st *structure) {
 	if holes(st) {
@@ -74,7 +71,7 @@ func (e *emitter) writeTags(st *structure, tagged []*field) {
 	for _, f := range tagged {
 		e.p("if %s {", worth(f))
 		e.p("dst, mark = openTag(dst, %d)", f.tag)
-		if f.pointer(st) && f.null.empty() {
+		if f.pointer(st) { // there is no byte in front that says so
 			e.writeValue("x."+f.name, f.typ, f.in)
 		} else {
 			e.write(st, f)
@@ -143,10 +140,9 @@ func (e *emitter) write(st *structure, f *field) {
 func (e *emitter) writeValue(x string, t *typ, in span) {
 	switch t.kind {
 	case "array":
-		i := name("i", strings.Count(x, "["))
 		e.p("dst = appendCount(dst, len(%s), %s)", x, e.flex(in))
-		e.p("for %s := range %s {", i, x)
-		e.writeValue(fmt.Sprintf("%s[%s]", x, i), t.elem, in)
+		e.p("for i := range %s {", x)
+		e.writeValue(x+"[i]", t.elem, in)
 		e.p("}")
 	case "struct":
 		if holes(t.strct) {

@@ -195,9 +195,11 @@ func (p *parser) section(kind string) (*structure, error) {
 	p.named = map[string]*structure{}
 	root := &structure{name: goName(p.api.name) + p.kind, doc: p.api.doc, in: p.api.served, response: kind == "response"}
 	p.at++
-	err := p.fields(root, 1)
-	p.at--
-	return root, err
+	if err := p.fields(root, 1); err != nil {
+		return nil, err
+	}
+	p.at-- // the caller's loop steps over the line that ended the section
+	return root, nil
 }
 
 // fields reads the fields of st, which are indented by depth.
@@ -210,7 +212,7 @@ func (p *parser) fields(st *structure, depth int) error {
 		case len(words) == 0:
 			continue
 		case d < depth:
-			return p.check(st)
+			return p.check(st, depth)
 		case d > depth:
 			return fmt.Errorf("%s is indented below something that is no struct", words[0])
 		}
@@ -246,11 +248,11 @@ func (p *parser) fields(st *structure, depth int) error {
 		}
 		p.at-- // the loop steps over the line that ended the struct otherwise
 	}
-	return p.check(st)
+	return p.check(st, depth)
 }
 
-func (p *parser) check(st *structure) error {
-	if len(st.fields) == 0 && st.in != p.api.served {
+func (p *parser) check(st *structure, depth int) error {
+	if len(st.fields) == 0 && depth > 1 { // a message may be empty
 		return fmt.Errorf("struct %s has no fields", st.name)
 	}
 	seen := map[string]bool{}
@@ -276,7 +278,7 @@ func (p *parser) check(st *structure) error {
 // field reads: Name type [versions] [null [versions]] [tag N] [= default]
 func (p *parser) field(st *structure, words []string) (*field, error) {
 	if len(words) < 2 {
-		return nil, fmt.Errorf("want: NAME TYPE ...")
+		return nil, fmt.Errorf("want NAME TYPE and what else there is to say")
 	}
 	f := &field{name: words[0], in: st.in, null: span{1, 0}, tag: -1}
 	if !nameForm.MatchString(f.name) {
@@ -349,8 +351,8 @@ func (f *field) check() error {
 	if f.typ.kind == "struct" && !f.null.empty() && f.null != f.in {
 		return fmt.Errorf("%s: a struct may be null in all versions or in none", f.name)
 	}
-	if f.typ.kind == "records" && f.tag >= 0 {
-		return fmt.Errorf("%s: records cannot be tagged", f.name)
+	if f.tag >= 0 && (f.typ.kind == "records" || f.typ.kind == "struct" && !f.null.empty()) {
+		return fmt.Errorf("%s: this cannot be tagged; Kafka has no such thing", f.name)
 	}
 	return nil
 }
@@ -358,8 +360,8 @@ func (f *field) check() error {
 func parseType(s string) (*typ, error) {
 	if elem, ok := strings.CutPrefix(s, "[]"); ok {
 		t, err := parseType(elem)
-		if err == nil && t.kind == "records" {
-			err = fmt.Errorf("records cannot be elements")
+		if err == nil && (t.kind == "records" || t.kind == "array") {
+			err = fmt.Errorf("%s cannot be elements; Kafka has no such thing", elem)
 		}
 		return &typ{kind: "array", elem: t}, err
 	}

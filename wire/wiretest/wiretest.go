@@ -68,7 +68,7 @@ var names = map[string][]string{
 	"BatchIndex":                  {"RelativeOffset"},
 	"BatchIndexErrorMessage":      {"ErrorMessage"},
 	"NodeEndpoints":               {"Brokers"},
-	"RecordsSize":                 {"RecordBatches"},
+	"RecordsSize":                 {"RecordBatches", "Records"},
 	"ReplicaID":                   {"ID"},
 	"ReplicaEpoch":                {"Epoch"},
 	"RackID":                      {"Rack"},
@@ -85,6 +85,14 @@ var names = map[string][]string{
 	"ConfigurationKeys":           {"ConfigNames"},
 	"Results":                     {"Resources"},
 	"Synonyms":                    {"ConfigSynonyms"},
+	"AuthBytes":                   {"SASLAuthBytes"},
+	"Mechanisms":                  {"SupportedMechanisms"},
+	"EntityType":                  {"Type"},
+	"EntityName":                  {"Name"},
+	"TopicName":                   {"Topic"},
+	"GroupID":                     {"Group"},
+	"ForgottenTopics":             {"ForgottenTopicsData"},
+	"TopicConfigs":                {"Configs"},
 }
 
 // foreign are fields that only kmsg has: they belong to versions which Kafka 4 removed.
@@ -94,6 +102,8 @@ var foreign = map[string]bool{
 	"MaxNumOffsets":   true, // ListOffsets 0
 	"OldStyleOffsets": true, // ListOffsets 0
 	"IsDefault":       true, // DescribeConfigs 0
+
+	"ShareFetchRequestTopicPartition.PartitionMaxBytes": true, // ShareFetch 0
 }
 
 // AsKafka corrects one of kmsg's messages where kmsg is known to differ from Kafka 4.4's own definitions: mostly tagged fields,
@@ -143,6 +153,7 @@ func AsKafka(message any) {
 var neverNull = map[string]bool{
 	"FetchResponseTopicPartition.RecordBatches": true, // librdkafka
 	"CreateTopicsResponseTopic.Configs":         true, // Kafka's own admin client
+	"ShareFetchResponseTopicPartition.Records":  true,
 }
 
 // pair calls f for each field of ours with kmsg's field of the same meaning. Every field of both sides must have a partner.
@@ -167,7 +178,7 @@ func pair(ours, theirs reflect.Value, f func(name string, ours, theirs reflect.V
 		}
 	}
 	for i := range theirs.NumField() {
-		if name := theirs.Type().Field(i).Name; !used[name] && !foreign[name] {
+		if name := theirs.Type().Field(i).Name; !used[name] && !foreign[name] && !foreign[theirs.Type().Name()+"."+name] {
 			return fmt.Errorf("kmsg's %v.%s has no partner in %v", theirs.Type(), name, ours.Type())
 		}
 	}
