@@ -1,4 +1,24 @@
-// Package engine keeps partitions' logs on one disk: segments in order, recovery, retention, producers, epochs, transactions.
+// Package engine keeps the logs of partitions on one disk.
+//
+// A Dir is a log directory: one folder per partition, in Kafka's names and formats, and a few files that tell how the last stop went.
+// A Log is one partition's log: segments in order, the last one active, and what follows from their batches: leader epochs, the
+// windows of idempotent producers, transactions. What follows is a cache: any doubt, and it is rebuilt from the batches.
+//
+// A log is cheap until it is used. It has no folder before its first append, and no open file while nobody uses it:
+//
+//	none ──append──> open <──use── closed        none: no folder; ends are 0
+//	                  │ ↑            ↑           closed: ends known, files trimmed and synced
+//	 unknown ──look───┘ └────idle────┘           unknown: after a crash, or left by Kafka; looked at in the background
+//
+// Three marks ascend in every log: flushedTo (fsynced), written (noted in the table of logs, see table.go) and logEnd. A process that
+// is killed leaves the page cache: recovery verifies what lies above written. A machine that is reset leaves what was synced: recovery
+// verifies what lies above flushedTo. What is missing below the mark is corruption and is never cut (R7).
+//
+// Nothing here starts a goroutine, reads a clock or depends on the order of a map: work that blocks goes through DirOptions.Go, and
+// time is an argument. Append and Read never wait: when file work has to come first they ask for it and return ErrWait.
+//
+// Locks, in order: Log.work (file work that changes the list of segments, held over I/O), Log.flushing (one flush at a time, held over
+// I/O), Log.noting (small files, held over I/O), Log.mu (memory only), Dir.mu (memory only).
 package engine
 
 import (
@@ -8,7 +28,7 @@ import (
 )
 
 // ErrWait means that the log needs background work first (open, recover, create, allocate, a spare for a roll). The log has
-// already asked Options.Go for it; Log.WhenReady tells when to try again.
+// already asked DirOptions.Go for it; Log.WhenReady tells when to try again.
 var ErrWait = errors.New("engine: background work first")
 
 // ErrOffline means that the log directory had a failed sync or an I/O error of its own: nothing more is promised until restart.
@@ -28,9 +48,37 @@ type Config struct {
 	IndexInterval     int32
 	RetentionMs       int64 // -1: no limit; 0: the default, 7 days
 	RetentionBytes    int64 // -1 or 0: no limit
-	FileDeleteDelayMs int64 // 0: the default, 60 s
-	CleanupDelete     bool  // retention by time and size applies; logStart applies always
-	Durable           bool  // millrace.durability=fsync
+	FileDeleteDelayMs int64 // 0: the default, 60 s; -1: none
+	KeepAll           bool  // cleanup.policy without delete: only LogStart deletes
+	Compacted         bool  // cleanup.policy with compact: offsets may be missing
+	Durable           bool  // millrace.durability=fsync: a sync follows soon after each append
+	OS                bool  // millrace.durability=os: nobody waits for a sync
+}
+
+func (c Config) withDefaults() Config {
+	if c.SegmentBytes == 0 {
+		c.SegmentBytes = 1 << 30
+	}
+	if c.SegmentMs == 0 {
+		c.SegmentMs = 7 * 24 * 60 * 60 * 1000
+	}
+	if c.SegmentIndexBytes == 0 {
+		c.SegmentIndexBytes = 10 << 20
+	}
+	if c.IndexInterval == 0 {
+		c.IndexInterval = 4096
+	}
+	if c.RetentionMs == 0 {
+		c.RetentionMs = 7 * 24 * 60 * 60 * 1000
+	}
+	if c.RetentionBytes == 0 {
+		c.RetentionBytes = -1
+	}
+	if c.FileDeleteDelayMs == 0 {
+		c.FileDeleteDelayMs = 60_000
+	}
+	c.FileDeleteDelayMs = max(0, c.FileDeleteDelayMs)
+	return c
 }
 
 // Appended is the outcome of an append.
@@ -50,5 +98,5 @@ type AbortedTxn struct {
 type PartitionDir struct {
 	Topic     string
 	Partition int32
-	ID        wire.UUID // zero when the folder has no readable partition.metadata, or was not asked
+	ID        wire.UUID // zero when the folder has no readable partition.metadata
 }

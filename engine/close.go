@@ -1,0 +1,267 @@
+package engine
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+)
+
+// producersCheck is how often silent producers are looked for, in ms: Kafka's producer.id.expiration.check.interval.ms.
+const producersCheck = 600_000
+
+// tick does what is due by the clock for an open log.
+func (l *Log) tick(now int64) {
+	if err := l.note(noteTick); err != nil {
+		return // taken care of
+	}
+	l.mu.Lock()
+	o := l.mu.o
+	if o != nil {
+		if now-o.expiredAt >= producersCheck {
+			o.expiredAt = now
+			o.producers.expire(now)
+		}
+		if now-o.sealedIdleAt >= l.dir.o.IdleAfter {
+			// Who still reads old segments opens them again.
+			o.sealedIdleAt = now
+			for _, s := range o.segments[:len(o.segments)-1] {
+				s.Idle()
+			}
+		}
+	}
+	l.mu.Unlock()
+	if l.used.Load() {
+		l.used.Store(false)
+		l.lastUsed.Store(now)
+	} else if o != nil && now-l.lastUsed.Load() >= l.dir.o.IdleAfter {
+		_ = l.request(askIdle)
+	}
+}
+
+func (l *Log) idleJob() {
+	l.Idle(l.dir.now.Load(), l.dir.o.IdleAfter)
+	l.end(askIdle, nil)
+}
+
+// Idle closes the files of a log that was not used since idleAfter ms before now: it is left as a clean stop leaves it. Off the loops;
+// Dir.Tick asks for it.
+func (l *Log) Idle(now, idleAfter int64) {
+	l.work.Lock()
+	defer l.work.Unlock()
+	if idleAfter > 0 && (l.used.Load() || now-l.lastUsed.Load() < idleAfter) {
+		return
+	}
+	if err := l.closeFiles(true); err != nil && !errors.Is(err, ErrOffline) {
+		l.dir.o.Log.Error("close idle log", "topic", l.topic, "partition", l.partition, "err", err)
+	}
+}
+
+// shut closes the log for good when the directory closes.
+func (l *Log) shut(clean bool) error {
+	l.work.Lock()
+	defer l.work.Unlock()
+	return l.closeFiles(clean)
+}
+
+// takeOpen takes the open state away: appends and reads ask for opening again, which waits for work. Holds work. The caller gives
+// back flushing.
+func (l *Log) takeOpen(next phase) *opened {
+	l.flushing.Lock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := l.mu.o
+	l.mu.o = nil
+	if o != nil || next == phaseGone {
+		l.mu.phase = next
+	}
+	l.view.Store(nil)
+	return o
+}
+
+// closeFiles closes what is open. clean: everything is flushed, trimmed and written down, so that the next open scans nothing.
+// Holds work.
+func (l *Log) closeFiles(clean bool) error {
+	if clean && l.offline() != nil {
+		clean = false
+	}
+	o := l.takeOpen(phaseClosed)
+	defer l.flushing.Unlock()
+	if o == nil {
+		return nil
+	}
+	l.dir.removeOpen(l)
+	l.noting.Lock()
+	defer l.noting.Unlock()
+	defer o.producers.clear()
+	err := l.closeSegments(o, clean)
+	if err == nil && clean {
+		err = l.writeDown(o)
+	}
+	if err == nil && clean {
+		return nil
+	}
+	l.mu.Lock()
+	l.mu.phase = phaseUnknown
+	l.mu.Unlock()
+	if err != nil && clean {
+		return l.fail(err)
+	}
+	return nil
+}
+
+// closeSegments holds work, flushing and noting.
+func (l *Log) closeSegments(o *opened, clean bool) (first error) {
+	keep := func(err error) {
+		if first == nil && err != nil && !errors.Is(err, fs.ErrNotExist) {
+			first = err
+		}
+	}
+	if o.spare != nil {
+		err := o.spare.Discard()
+		if clean {
+			keep(err)
+		}
+	}
+	if clean && len(o.segments) > 0 {
+		// What retention by time asks of a closed log.
+		timestamp, _, err := o.segments[0].MaxTimestamp()
+		keep(err)
+		l.record.oldest = timestamp
+	}
+	if clean {
+		if o.rootDirty {
+			keep(l.dir.fs.SyncDir(l.dir.o.Path))
+		}
+		for _, t := range txnsOf(o.txns) {
+			keep(t.Flush(true))
+		}
+	}
+	for _, s := range o.segments {
+		err := s.Close(clean && first == nil)
+		if clean {
+			keep(err)
+		}
+	}
+	return first
+}
+
+// writeDown makes the table's record exact. Holds noting.
+func (l *Log) writeDown(o *opened) error {
+	end := l.logEnd.Load()
+	if o.epochsDirty {
+		if err := writeFile(l.dir.fs, l.path(epochsName), o.epochs.append(nil)); err != nil {
+			return err
+		}
+	}
+	if o.changed && o.producersNew < end {
+		list := o.producers.sorted()
+		var bases []int64
+		for _, s := range o.segments {
+			bases = append(bases, s.Base())
+		}
+		o.sinceCapture = end
+		if err := l.saveProducers(o, end, list); err != nil {
+			return err
+		}
+		if err := l.writeSnapshot(o, end, list, bases); err != nil {
+			return err
+		}
+	}
+	if o.changed || o.epochsDirty || o.folderDirty {
+		if err := l.dir.fs.SyncDir(l.path("")); err != nil {
+			return err
+		}
+	}
+	l.flushedTo.Store(end)
+	r := &l.record
+	r.logStart, r.highWatermark = l.logStart.Load(), l.HighWatermark()
+	r.durable, r.written, r.through, r.snapshot = end, end, end, o.snapshotAt
+	r.activeBase, r.activeSize, r.size = o.active().Base(), o.active().Size(), (&view{o.segments}).size()
+	r.clean = true
+	l.notedEnd = -1
+	if err := l.dir.table.write(l.slot, r); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Remove makes the log unusable, renames its folder and unlinks it later. Off the loops. Readers keep the slices they hold.
+func (l *Log) Remove() error {
+	l.work.Lock()
+	defer l.work.Unlock()
+	if l.gone() {
+		return nil
+	}
+	if p := l.previous; p != nil {
+		l.previous = nil
+		if err := p.Remove(); err != nil {
+			return err
+		}
+	}
+	onDisk := l.onDisk()
+	o := l.takeOpen(phaseGone)
+	defer l.flushing.Unlock()
+	if o != nil {
+		l.dir.removeOpen(l)
+		for _, s := range slices.Backward(o.segments) {
+			_ = s.Close(false) // its files go
+		}
+		if o.spare != nil {
+			_ = o.spare.Discard()
+		}
+		o.producers.clear()
+	}
+	l.mu.Lock()
+	waiters := l.mu.waiters
+	l.mu.waiters = nil
+	l.mu.Unlock()
+	var err error
+	if onDisk {
+		err = l.moveAside(deleteFolderSuffix, func(path string) error { return l.dir.fs.RemoveAll(path) })
+	}
+	l.dir.mu.Lock()
+	if l.dir.mu.logs[l.folder] == l {
+		delete(l.dir.mu.logs, l.folder)
+	}
+	l.dir.mu.Unlock()
+	for _, f := range waiters {
+		f()
+	}
+	if err != nil && l.dir.Err() == nil {
+		return l.dir.fail(err)
+	}
+	return err
+}
+
+// moveAside renames the folder and gives its slot back; with unlink, that is done to it later. Holds work.
+func (l *Log) moveAside(suffix string, unlink func(path string) error) error {
+	l.noting.Lock()
+	defer l.noting.Unlock()
+	name := asideName(l.topic, l.partition, [2]uint64{l.dir.o.Rand(), l.dir.o.Rand()}, suffix)
+	if err := l.dir.fs.Rename(l.path(""), l.dir.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if l.slot >= 0 {
+		err := l.dir.table.release(l.slot)
+		l.slot = -1
+		if err != nil {
+			return err
+		}
+	}
+	l.record = logRecord{key: l.record.key, id: l.id, snapshot: -1, oldest: -1}
+	// A topic that was deleted must not come back after a power cut, nor its marks be held against a new one of the same name.
+	if err := l.dir.fs.SyncDir(l.dir.o.Path); err != nil {
+		return err
+	}
+	if err := l.dir.table.sync(); err != nil {
+		return err
+	}
+	if unlink != nil {
+		path := l.dir.path(name)
+		l.dir.throwAway(trash{at: l.dir.now.Load() + l.config.Load().FileDeleteDelayMs, name: name, unlink: func() error { return unlink(path) }})
+	}
+	l.dir.mu.Lock()
+	l.dir.mu.kafkaChanged = true
+	l.dir.mu.Unlock()
+	return nil
+}

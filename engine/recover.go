@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/millrace/millrace/segment"
+	"github.com/millrace/millrace/wire/record"
+)
+
+var errGone = errors.New("records that were synced are gone")
+
+// recover opens a log that was not stopped cleanly. It verifies the batches from the last mark on and nothing below it, cuts what
+// follows the last valid batch, and brings epochs, producers and transactions up to there. What ends below the mark is corruption:
+// reported, never cut.
+func (l *Log) recover() (*opened, error) {
+	ls, err := l.list()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	r := l.recordCopy()
+	mark, through := l.flushedTo.Load(), int64(-1)
+	if l.slotTrusted() {
+		through = min(r.through, r.written)
+		if l.dir.sameBoot {
+			mark = max(mark, r.written)
+		}
+	}
+	if len(ls.bases) == 0 {
+		if mark > 0 {
+			return nil, &segment.CorruptError{Path: l.path(""), Err: fmt.Errorf("%w: no segment, synced up to offset %d", errGone, mark)}
+		}
+		return l.create()
+	}
+	o := l.newOpened()
+	i := max(0, len(ls.bases)-1)
+	for i > 0 && ls.bases[i] > mark {
+		i--
+	}
+	if err := l.addSealed(o, ls, i); err != nil {
+		return nil, err
+	}
+	from, err := l.loadState(o, ls, max(mark, ls.bases[0]), through, r.snapshot)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.replaySegments(o, from, ls.bases[i]); err != nil {
+		o.abandon()
+		return nil, err
+	}
+	rec, err := l.recoverSegments(o, ls, i, mark, from)
+	if err == nil && o.active().NextOffset() < mark {
+		err = &segment.CorruptError{Path: l.path(offsetName(o.active().Base(), logSuffix)), Position: rec.Position,
+			Err: fmt.Errorf("%w: the log ends at offset %d, synced up to %d", errGone, o.active().NextOffset(), mark)}
+	}
+	if err == nil {
+		err = l.checkState(o, from, max(mark, ls.bases[0]), o.active().NextOffset())
+	}
+	if err != nil {
+		o.abandon()
+		return nil, err
+	}
+	end := o.active().NextOffset()
+	l.noting.Lock()
+	l.dropState(o, 0, end)
+	l.noting.Unlock()
+	o.changed, o.folderDirty, o.rootDirty = true, true, true
+	l.dir.o.Log.Info("log recovered", "topic", l.topic, "partition", l.partition, "from", mark, "logEnd", end, "replayedFrom", from,
+		"scannedBytes", rec.Scanned, "cutBytes", rec.Cut)
+	return o, nil
+}
+
+// slotTrusted says whether the table knows this log and is not stale.
+func (l *Log) slotTrusted() bool {
+	l.noting.Lock()
+	defer l.noting.Unlock()
+	return l.slot >= 0 && l.dir.how != stopKafka && l.dir.how != stopUnknown
+}
+
+// recoverSegments verifies the segments from the one at i on. The first one that does not end where the next begins is the last.
+func (l *Log) recoverSegments(o *opened, ls listing, i int, mark, from int64) (total segment.Recovered, err error) {
+	holes := l.config.Load().Compacted
+	for ; i < len(ls.bases); i++ {
+		base := ls.bases[i]
+		ro := segment.RecoverOptions{
+			From:          max(mark, base),
+			MinEpoch:      o.epochs.latest(),
+			Holes:         holes,
+			Replay:        min(max(from, base), max(mark, base)),
+			DistrustIndex: !l.dir.sameBoot,
+		}
+		s, rec, err := segment.Recover(l.path(""), base, l.segmentOptions(), ro, func(b record.Batch, _ int64) error {
+			if b.BaseOffset() >= from {
+				o.replay(b)
+			}
+			return nil
+		})
+		if err != nil {
+			return total, err
+		}
+		total.Scanned += rec.Scanned
+		total.Cut += rec.Cut
+		total.Position = rec.Position
+		if rec.Cut > 0 {
+			l.dir.o.Log.Warn("torn tail cut", "topic", l.topic, "partition", l.partition, "offset", rec.NextOffset, "position", rec.Position,
+				"bytes", rec.Cut, "reason", rec.Reason, "kept", rec.CutPath)
+		}
+		o.add(s, txnIndex{unread: ls.txns[base]})
+		if i+1 == len(ls.bases) {
+			break
+		}
+		next := ls.bases[i+1]
+		if rec.Cut > 0 || s.NextOffset() < next && !holes {
+			return total, l.dropSegments(o, ls.bases[i+1:], mark)
+		}
+		s.Seal()
+		o.unflushed = append(o.unflushed, s)
+	}
+	return total, nil
+}
+
+// dropSegments puts aside the segments after a torn one: an earlier part of the log was lost that had not been synced, so nothing above
+// it was acknowledged as durable either. They are kept for people, under a name Kafka ignores, until the topic goes.
+func (l *Log) dropSegments(o *opened, bases []int64, mark int64) error {
+	if bases[0] < mark {
+		return &segment.CorruptError{Path: l.path(offsetName(o.active().Base(), logSuffix)), Position: o.active().Size(),
+			Err: fmt.Errorf("%w: the segment ends at offset %d, synced up to %d", errGone, o.active().NextOffset(), mark)}
+	}
+	l.dir.o.Log.Warn("segments after a torn one put aside", "topic", l.topic, "partition", l.partition, "baseOffsets", slices.Clone(bases))
+	for _, base := range bases {
+		if err := l.dir.fs.Rename(l.path(offsetName(base, logSuffix)), l.path(offsetName(base, logSuffix+".torn"))); err != nil {
+			return err
+		}
+		for _, suffix := range []string{indexSuffix, timeIndexSuffix, txnIndexSuffix} {
+			l.unlink(offsetName(base, suffix))
+		}
+	}
+	return nil
+}

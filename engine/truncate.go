@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"errors"
+	"io/fs"
+	"math"
+	"slices"
+
+	"github.com/millrace/millrace/segment"
+)
+
+// TruncateTo cuts the log so that LogEnd is offset, or the base of the batch that holds it. No append may run meanwhile. Files that
+// readers may hold are not cut: the part that stays is copied (I11). Off the loops.
+func (l *Log) TruncateTo(offset int64) error {
+	l.work.Lock()
+	defer l.work.Unlock()
+	if err := l.open(false); err != nil {
+		return err
+	}
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	l.mu.Lock()
+	o := l.mu.o
+	l.mu.Unlock()
+	if o == nil || offset >= l.logEnd.Load() {
+		return nil
+	}
+	offset = max(offset, o.segments[0].Base())
+	if offset < l.logEnd.Load() && offset > o.segments[0].Base() {
+		h, err := headerAt(o.segments, offset)
+		if err != nil {
+			return l.fail(err)
+		}
+		offset = min(offset, h.BaseOffset())
+	}
+	if err := l.lowerMarks(offset); err != nil {
+		return err
+	}
+	if err := l.truncate(o, offset); err != nil {
+		// The log in memory is not what lies on disk any more.
+		return l.fail(err)
+	}
+	return nil
+}
+
+// lowerMarks tells the table, durably, before anything is cut: a start after a crash in between must not miss what was cut.
+func (l *Log) lowerMarks(offset int64) error {
+	l.noting.Lock()
+	defer l.noting.Unlock()
+	r := &l.record
+	r.durable, r.written = min(r.durable, offset), min(r.written, offset)
+	r.through, r.snapshot = -1, -1 // look for the newest usable file
+	r.logStart = min(r.logStart, offset)
+	r.clean = false
+	l.notedEnd = -1
+	if err := l.dir.table.write(l.slot, r); err != nil {
+		return l.dir.fail(err)
+	}
+	if err := l.dir.table.sync(); err != nil {
+		return l.dir.fail(err)
+	}
+	return nil
+}
+
+// truncate holds work and flushing.
+func (l *Log) truncate(o *opened, offset int64) error {
+	keep := len(o.segments)
+	for keep > 1 && o.segments[keep-1].Base() >= offset || keep == 1 && o.segments[0].Base() > offset {
+		keep--
+	}
+	for i := len(o.segments) - 1; i >= keep; i-- {
+		if err := o.segments[i].Delete(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	kept := slices.Clone(o.segments[:keep])
+	txns := slices.Clone(o.txns[:keep])
+	last := kept[keep-1]
+	var err error
+	if last.NextOffset() > offset {
+		kept[keep-1], err = last.TruncateTo(offset)
+	} else if last.Sealed() {
+		var s *segment.Segment
+		if s, err = segment.Create(l.path(""), offset, l.segmentOptions()); err == nil {
+			kept, txns = append(kept, s), append(txns, txnIndex{})
+		}
+	}
+	if err != nil {
+		return err
+	}
+
+	l.noting.Lock()
+	l.dropState(o, 0, offset)
+	ls := listing{txns: map[int64]bool{}, snapshots: o.snapshots, sidecars: o.sidecars}
+	l.noting.Unlock()
+	n := l.newOpened()
+	n.segments, n.txns = kept, txns
+	for _, s := range kept {
+		ls.bases = append(ls.bases, s.Base())
+	}
+	o.producers.clear() // gives back what it counted
+	from, err := l.loadState(n, ls, offset, -1, -1)
+	if err == nil {
+		err = l.replaySegments(n, from, offset)
+	}
+	if err == nil {
+		err = l.checkState(n, from, offset)
+	}
+	if err == nil {
+		n.firstTimestamp, err = n.active().FirstTimestamp()
+	}
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	n.changed, n.folderDirty, n.epochsDirty = true, true, true
+	n.spare = o.spare
+	for _, s := range o.unflushed {
+		if slices.Contains(kept, s) {
+			n.unflushed = append(n.unflushed, s)
+		}
+	}
+	l.mu.o = n
+	l.logEnd.Store(offset)
+	l.logStart.Store(min(l.logStart.Load(), offset))
+	l.flushedTo.Store(min(l.flushedTo.Load(), offset))
+	l.highWatermark.Store(min(l.highWatermark.Load(), offset))
+	l.unstable.Store(math.MaxInt64)
+	l.unstable.Store(n.producers.unstable(l.highWatermark.Load()))
+	l.view.Store(&view{n.segments})
+	l.mu.Unlock()
+	return l.note(noteForce)
+}
