@@ -47,7 +47,7 @@ func (w *Builder) Reset(o BuildOptions) {
 // Add appends a record, with the offset after the last one's; a nil key or value is null. Nothing of its arguments is kept.
 func (w *Builder) Add(timestamp int64, key, value []byte, headers ...Header) {
 	if w.count == 0 {
-		w.base, w.largest = timestamp, timestamp
+		w.base, w.largest = timestamp, NoTimestamp // the largest of negative timestamps is -1, as Check and Kafka have it
 	}
 	w.largest = max(w.largest, timestamp)
 	delta := timestamp - w.base
