@@ -30,8 +30,9 @@ type budget struct {
 }
 
 type waiter struct {
-	c    *Conn
-	need int64
+	c     *Conn
+	need  int64
+	token bool
 }
 
 func (b *budget) init(limit int64) { b.limit = limit }
@@ -71,7 +72,7 @@ func (b *budget) give(n int64) {
 func (b *budget) queue(c *Conn, need int64, big bool) {
 	b.mu.Lock()
 	list := b.list(need, big)
-	*list = append(*list, waiter{c, need})
+	*list = append(*list, waiter{c: c, need: need})
 	b.waiting.Add(1)
 	b.mu.Unlock()
 	b.grant() // what was given back between the refusal and now
@@ -91,7 +92,7 @@ func (b *budget) list(need int64, big bool) *[]waiter {
 // grant serves the queues as far as the memory reaches: small frames, then big ones, each in order.
 func (b *budget) grant() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	var served []waiter
 	for _, list := range []*[]waiter{&b.mu.small, &b.mu.big} {
 		for len(*list) > 0 {
 			w := (*list)[0]
@@ -104,19 +105,19 @@ func (b *budget) grant() {
 				b.mu.token, token = true, true
 			}
 			*list = slices.Delete(*list, 0, 1)
-			b.tell(w, token)
+			w.token = token
+			served = append(served, w)
 		}
 	}
-	for len(b.mu.paused) > 0 && b.used.Load() <= b.limit {
-		w := b.mu.paused[0]
-		b.mu.paused = slices.Delete(b.mu.paused, 0, 1)
-		b.tell(w, false)
+	if b.used.Load() <= b.limit {
+		served = append(served, b.mu.paused...)
+		b.mu.paused = nil
 	}
-}
-
-func (b *budget) tell(w waiter, token bool) {
-	b.waiting.Add(-1)
-	w.c.Post(func() { w.c.granted(w.need, token) })
+	b.waiting.Add(-int32(len(served)))
+	b.mu.Unlock()
+	for _, w := range served { // after unlock: a buried loop runs it here and now
+		w.c.Post(func() { w.c.granted(w.need, w.token) })
+	}
 }
 
 // putToken frees the token.

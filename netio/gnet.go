@@ -211,7 +211,7 @@ type events struct {
 
 func (e *events) OnOpen(conn gnet.Conn) ([]byte, gnet.Action) {
 	if c, ok := conn.Context().(*Conn); ok {
-		c.loop.begin()
+		c.loop.beginEvent(c)
 		c.opened(conn.Fd(), gnetSocket{conn, e.server.engine.loops[c.loop.index]})
 		c.loop.end()
 	}
@@ -221,7 +221,7 @@ func (e *events) OnOpen(conn gnet.Conn) ([]byte, gnet.Action) {
 func (e *events) OnTraffic(conn gnet.Conn) gnet.Action {
 	p, _ := conn.Next(-1) // all of it, always: then it is the loop's read buffer, not a copy
 	if c, ok := conn.Context().(*Conn); ok {
-		c.loop.begin()
+		c.loop.beginEvent(c)
 		c.feed(p, len(p) == readBuffer)
 		c.loop.end()
 	}
@@ -231,7 +231,7 @@ func (e *events) OnTraffic(conn gnet.Conn) gnet.Action {
 func (e *events) OnClose(conn gnet.Conn, err error) gnet.Action {
 	switch c := conn.Context().(type) {
 	case *Conn:
-		c.loop.begin()
+		c.loop.beginEvent(c)
 		c.detached(err)
 		c.loop.end()
 	case sentinel:

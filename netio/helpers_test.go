@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,12 +165,11 @@ func (c *client) expectClosed() {
 	}
 }
 
-// file is a mapped file whose byte at position i is pattern(i). Its pins are counted.
+// file is a file of known bytes. All slices of it must have been released when the test ends.
 type file struct {
-	pin  *vfs.Pin
-	pins atomic.Int64 // slices not yet released... each has a reference
-	size int
-	last chan struct{}
+	pin   *vfs.Pin
+	bytes []byte
+	last  chan struct{} // closed by the last release
 }
 
 func pattern(i int64) byte { return byte(i*7 + i>>8*13 + i>>16*31) }
@@ -195,7 +193,7 @@ func newFile(t testing.TB, fs vfs.FS, dir string, size int, mapped bool) *file {
 			t.Fatal(err)
 		}
 	}
-	v := &file{size: size, last: make(chan struct{})}
+	v := &file{bytes: b, last: make(chan struct{})}
 	v.pin = vfs.NewPin(f, m, func() { close(v.last) })
 	t.Cleanup(func() {
 		v.pin.Release()

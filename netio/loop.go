@@ -24,18 +24,21 @@ type loop struct {
 	}
 
 	// All below belongs to the loop's goroutine.
-	conns    map[uint64]*Conn
-	depth    int // of nested calls from the transport
-	spare    []item
-	dirty    []*Conn // with finished replies to send
-	ready    []*Conn // that may go on with what has arrived
-	closing  []*Conn
-	tick     int64
-	draining bool
-	buffers  buffers
-	replies  []*Reply // free
-	send     sendScratch
-	counters struct{ frames, bytesIn, bytesOut, stalls, passes int64 }
+	conns      map[uint64]*Conn
+	depth      int // of nested calls from the transport
+	spare      []item
+	dirty      []*Conn // with finished replies to send
+	ready      []*Conn // that may go on with what has arrived
+	closing    []*Conn
+	event      bool  // the pass was begun by an event
+	current    *Conn // of this connection
+	closeAsked bool  // a pass that may close anything has been asked for
+	tick       int64
+	draining   bool
+	buffers    buffers
+	replies    []*Reply // free
+	send       sendScratch
+	counters   struct{ frames, bytesIn, bytesOut, stalls, passes int64 }
 
 	sweepFunc func()
 	sweeping  atomic.Bool // asked for and not begun
@@ -130,13 +133,23 @@ func (l *loop) end() {
 		l.handle(items)
 	}
 	l.depth--
+	l.event, l.current = false, nil
 	l.publish()
 }
 
-// pass is what a wake-up runs.
+// pass is what a wake-up runs, between events.
 func (l *loop) pass() {
+	l.closeAsked = false
 	l.begin()
 	l.end()
+}
+
+// beginEvent opens a pass for an event of a connection.
+func (l *loop) beginEvent(c *Conn) {
+	if l.depth == 0 {
+		l.event, l.current = true, c
+	}
+	l.begin()
 }
 
 func (l *loop) handle(items []item) {
@@ -158,7 +171,7 @@ func (l *loop) handle(items []item) {
 
 // settle does what has become due: send, go on, close.
 func (l *loop) settle() {
-	for len(l.dirty)+len(l.ready)+len(l.closing) > 0 {
+	for {
 		for i := 0; i < len(l.dirty); i++ {
 			c := l.dirty[i]
 			c.out.dirty = false
@@ -174,10 +187,28 @@ func (l *loop) settle() {
 		if len(l.dirty)+len(l.ready) > 0 {
 			continue // what is finished leaves before anything closes
 		}
-		for i := 0; i < len(l.closing); i++ {
-			l.closing[i].destroy()
+		if l.closeSome(); len(l.dirty)+len(l.ready) == 0 {
+			return
 		}
-		l.closing = emptied(l.closing)
+	}
+}
+
+// closeSome closes what may be closed now. Within an event that is the event's own connection only: gnet may hold an event of another one in
+// its hand, and when that one's descriptor is closed it would take that event for a stray one.
+func (l *loop) closeSome() {
+	var later []*Conn
+	for i := 0; i < len(l.closing); i++ {
+		c := l.closing[i]
+		if l.event && c != l.current && c.sock != nil {
+			later = append(later, c)
+			continue
+		}
+		c.destroy()
+	}
+	l.closing = append(emptied(l.closing), later...)
+	if len(later) > 0 && !l.closeAsked {
+		l.closeAsked = true
+		l.waker.wake()
 	}
 }
 

@@ -250,6 +250,16 @@ func (r *Reply) piece(p *position) ([]byte, *insert) {
 	}
 }
 
+// unsent is the next range to send. Empty slices before it are released; sent ones are already.
+func (r *Reply) unsent() ([]byte, *insert) {
+	before := r.pos.insert
+	b, in := r.piece(&r.pos)
+	for ; before < r.pos.insert; before++ {
+		r.inserts[before].slice.Release()
+	}
+	return b, in
+}
+
 // advance notes that n bytes have left and releases what that finishes.
 func (c *Conn) advance(n int) {
 	for n > 0 {
@@ -262,11 +272,7 @@ func (c *Conn) advance(n int) {
 		r.left -= take
 		n -= take
 		for take > 0 {
-			before := r.pos.insert
-			b, in := r.piece(&r.pos)
-			for i := before; i < r.pos.insert; i++ {
-				r.inserts[i].slice.Release() // empty ones; sent ones are released below
-			}
+			b, in := r.unsent()
 			if in == nil {
 				m := min(take, len(b))
 				r.pos.buf += m
@@ -292,17 +298,8 @@ func (c *Conn) sendFile(in *insert, budget int) (int, bool, error) {
 	if in == nil { // gather has closed the connection
 		return 0, false, nil
 	}
-	r := c.out.head
-	for r.left == 0 {
-		c.out.pop(c)
-		r = c.out.head
-	}
-	if before := r.pos.insert; true {
-		r.piece(&r.pos)
-		for i := before; i < r.pos.insert; i++ {
-			r.inserts[i].slice.Release()
-		}
-	}
+	r := c.out.head // in is its next piece: gather found nothing before it
+	r.unsent()
 	if invariant.Enabled {
 		invariant.Check(in == &r.inserts[r.pos.insert], "sendfile of a slice that is not next")
 	}
