@@ -197,7 +197,9 @@ func (s *Segment) openIndexes(f *files, write bool, offsets, times int) (err err
 		return err
 	}
 	all, more := s.indexEntries(int64(s.o.MaxBytes)), s.indexEntries(int64(s.o.MaxBytes)-s.size.Load())
-	limit := func(entries, size int) int { return max(min(max(all, entries+more), s.o.MaxIndexBytes/size), entries+2) }
+	limit := func(entries, size int) int {
+		return max(min(max(all, entries+more), s.o.MaxIndexBytes/size), entries+2)
+	}
 	f.offsets, err = index.OpenOffsets(s.o.FS, s.path(indexSuffix), s.base, offsets, limit(offsets, index.OffsetEntrySize))
 	if err != nil {
 		return err

@@ -94,7 +94,7 @@ func (s *Segment) extent(f *files, offset, bound, size, next int64, maxBytes int
 	r := reader{s: s, f: f, limit: size, block: block}
 	defer r.done()
 	start, first, err := r.find(offset)
-	if err != nil || start == size || first.LastOffset() >= bound {
+	if err != nil || first == nil || first.LastOffset() >= bound {
 		return 0, 0, err
 	}
 	whole := start + int64(first.Size())
@@ -140,7 +140,7 @@ var errEnd = errors.New("batch goes beyond the end of what was written")
 // header returns the first record.HeaderSize bytes of the batch at position, valid until the next call. They are checked as far as
 // walking on needs.
 func (r *reader) header(position int64) (record.Batch, error) {
-	if position+record.HeaderSize > r.limit {
+	if position < 0 || position+record.HeaderSize > r.limit {
 		return nil, r.corrupt(position, errEnd)
 	}
 	p, err := r.bytes(position)
@@ -196,22 +196,32 @@ func (r *reader) bytes(position int64) ([]byte, error) {
 	return r.buf[at : at+n : at+n], nil
 }
 
-// find returns the position of the first batch whose last offset is at least offset, and its header; the limit when there is none.
+// find returns the position of the first batch whose last offset is at least offset, and its header; nil when there is none.
 func (r *reader) find(offset int64) (int64, record.Batch, error) {
-	position, err := r.lookup(offset)
+	position, err := r.seek(offset)
 	if err != nil {
 		return 0, nil, err
 	}
-	at, b, err := r.walk(position, r.limit, offset)
-	var corrupt *CorruptError
-	if position > 0 && (errors.As(err, &corrupt) || err == nil && at == position && at < r.limit && b.BaseOffset() > offset) {
-		// The index has led us astray, or the log is damaged there. The log alone decides.
-		if !r.s.badIndex.Swap(true) {
-			r.s.o.Log.Error("index entry does not fit the log", "path", r.s.name(), "offset", offset, "position", position)
-		}
-		return r.walk(0, r.limit, offset)
+	return r.walk(position, r.limit, offset)
+}
+
+// seek returns the position of a batch that does not lie behind the one that holds offset, as near as the index knows. An entry is not
+// believed before the batch it speaks of was looked at: the log alone decides. (Kafka before 4.1 indexed several batches at once, by the
+// position of the first and the last offset of the last.)
+func (r *reader) seek(offset int64) (int64, error) {
+	last, position, err := r.lookup(offset)
+	if err != nil || position == 0 {
+		return 0, err
 	}
-	return at, b, err
+	b, err := r.header(position)
+	var corrupt *CorruptError
+	if errors.As(err, &corrupt) || err == nil && b.LastOffset() > last {
+		if !r.s.badIndex.Swap(true) {
+			r.s.o.Log.Error("index entry does not fit the log", "path", r.s.name(), "offset", last, "position", position)
+		}
+		return 0, nil
+	}
+	return position, err
 }
 
 // walk goes from batch to batch up to the first whose last offset is at least offset, or to the end.
@@ -231,7 +241,7 @@ func (r *reader) walk(position, end, offset int64) (int64, record.Batch, error) 
 
 // bound returns where the batch that holds the offset begins, if that is between low (the end of a batch) and end; else end.
 func (r *reader) bound(offset, low, end int64) (int64, error) {
-	position, err := r.lookup(offset)
+	position, err := r.seek(offset)
 	if err != nil {
 		return 0, err
 	}
@@ -242,28 +252,31 @@ func (r *reader) bound(offset, low, end int64) (int64, error) {
 	return min(at, end), err
 }
 
-// lookup asks the index for a position from which to walk to offset.
-func (r *reader) lookup(offset int64) (int64, error) {
+// lookup returns the index entry for offset; position 0 when there is none.
+func (r *reader) lookup(offset int64) (last, position int64, err error) {
 	x := r.f.offsets.View()
 	n := x.Len()
 	if n == 0 || r.s.badIndex.Load() {
-		return 0, nil
+		return 0, 0, nil
 	}
 	if low := max(r.f.wroteSlots, n-hotSlots); low < n {
 		if at, _ := x.At(low); at <= offset {
-			_, position := x.At(x.Slot(offset, low+1))
-			return position, nil
+			last, position = x.At(x.Slot(offset, low+1))
+			return last, position, nil
 		}
 	}
 	if !r.f.offsets.Resident() {
 		if !r.block {
-			return 0, ErrCold
+			return 0, 0, ErrCold
 		}
 		if err := r.f.offsets.Warm(); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
-	return x.Lookup(offset), nil
+	if i := x.Slot(offset, 0); i >= 0 {
+		last, position = x.At(i)
+	}
+	return last, position, nil
 }
 
 // Found is a record found by its timestamp.
@@ -300,12 +313,6 @@ func (r *reader) searchTime(timestamp, from int64) (found Found, ok bool, err er
 	}
 	for position < r.limit {
 		b, err := r.header(position)
-		var corrupt *CorruptError
-		if errors.As(err, &corrupt) && !r.s.badIndex.Swap(true) {
-			r.s.o.Log.Error("index entry does not fit the log", "path", r.s.name(), "timestamp", timestamp, "position", position)
-			position = 0
-			continue
-		}
 		if err != nil {
 			return Found{}, false, err
 		}
@@ -373,7 +380,6 @@ func (r *reader) lookupTime(timestamp, from int64) (int64, error) {
 		}
 	}
 	offsets, times := r.f.offsets.View(), r.f.times.View() // in this order: the appender writes the time entry first
-	position := offsets.Lookup(from)
 	slot := times.Slot(timestamp)
 	before := offsets.Len() - 1 // the last offset entry up to which no record reaches timestamp
 	if slot+1 < times.Len() {
@@ -381,8 +387,8 @@ func (r *reader) lookupTime(timestamp, from int64) (int64, error) {
 		before = offsets.Slot(reached-1, 0)
 	}
 	if before >= 0 {
-		_, at := offsets.At(before)
-		position = max(position, at)
+		last, _ := offsets.At(before)
+		from = max(from, last)
 	}
-	return position, nil
+	return r.seek(from)
 }

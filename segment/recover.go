@@ -14,11 +14,13 @@ import (
 
 // RecoverOptions say what a recovery may trust and accept.
 type RecoverOptions struct {
-	From     int64 // everything from this offset on is verified; it is durable below. <= base: everything is
+	From     int64 // everything from this offset on is verified; all below is surely in the file. <= base: everything is verified
+	Durable  int64 // everything below this offset was synced: FlushedTo afterwards, at most From
 	MinEpoch int32 // no leader epoch from From on is smaller; epochs never go down
 	Holes    bool  // offsets may be missing (compacted)
-	Replay   int64 // the callback also gets the batches from this offset on, if it is smaller than From: those below From are not
-	// verified and have only their header (b's length is record.HeaderSize) unless they are control batches
+	// Replay, if smaller than From, is where the callback begins. The batches that end below From are not verified, and have only their
+	// header (b's length is record.HeaderSize) unless they are control batches.
+	Replay        int64
 	DistrustIndex bool // rebuild the indexes from the first batch on: the page cache did not survive
 }
 
@@ -38,7 +40,7 @@ const keptTorn = 1 << 20
 // (and keeps it aside) and completes the indexes. fn, which may be nil, gets the batches in order; b is valid during the call; an error of
 // fn ends the recovery. Damage below From is a *CorruptError, and nothing is cut then: that was durable, so it is no torn tail. It blocks.
 //
-// What was not durable before is not after: FlushedTo is From until the next Flush, unless bytes were cut.
+// What was not durable before is not after: FlushedTo is o.Durable until the next Flush, unless bytes were cut.
 func Recover(dir string, base int64, o Options, ro RecoverOptions, fn func(b record.Batch, position int64) error) (*Segment, Recovered, error) {
 	s := newSegment(dir, base, o)
 	s.files.Lock()
@@ -59,7 +61,7 @@ func Recover(dir string, base int64, o Options, ro RecoverOptions, fn func(b rec
 	}
 	s.size.Store(c.out.Position)
 	s.next.Store(c.out.NextOffset)
-	flushed := min(max(ro.From, base), c.out.NextOffset)
+	flushed := min(max(ro.Durable, base), max(ro.From, base), c.out.NextOffset)
 	if c.out.Cut > 0 {
 		flushed = c.out.NextOffset
 	}
@@ -126,10 +128,7 @@ func (c *recovery) scan(distrust bool) (err error) {
 func (c *recovery) begin(distrust bool) (offsets index.Offsets, times index.Times, position int64, err error) {
 	s := c.s
 	offsets, times = index.Offsets{Base: s.base}, index.Times{Base: s.base}
-	start := min(c.ro.From, max(c.ro.Replay, s.base))
-	if c.ro.Replay <= 0 || c.ro.Replay > c.ro.From {
-		start = c.ro.From
-	}
+	start := min(c.ro.From, c.ro.Replay)
 	timestamp, at := int64(-1), s.base
 	if !distrust && start > s.base {
 		if offsets, err = index.ReadOffsets(s.o.FS, s.path(indexSuffix), s.base); err != nil {
@@ -179,7 +178,7 @@ func (c *recovery) walk(position, next int64) (int64, int64, error) {
 			err = r.corrupt(position, fmt.Errorf("offset %d where %d was expected", b.BaseOffset(), next))
 		}
 		if err == nil && indexed && first {
-			if last, _ := c.w.f.offsets.View().At(c.w.f.offsets.Len() - 1); b.LastOffset() != last {
+			if last, _ := c.w.f.offsets.View().At(c.w.f.offsets.Len() - 1); b.LastOffset() > last {
 				err = errIndex
 			}
 		}
@@ -202,7 +201,7 @@ func (c *recovery) walk(position, next int64) (int64, int64, error) {
 		}
 		first = false
 		next = b.NextOffset()
-		if c.fn != nil && c.ro.Replay > 0 && next > c.ro.Replay && c.ro.Replay < c.ro.From {
+		if c.fn != nil && next > c.ro.Replay {
 			if b.Control() {
 				whole := make(record.Batch, size)
 				if _, err := c.log.ReadAt(whole, position); err != nil && err != io.EOF {

@@ -64,7 +64,7 @@ func (s *Segment) boundary(f *files, offset int64) (int64, error) {
 	r := reader{s: s, f: f, limit: s.size.Load(), block: true}
 	defer r.done()
 	position, b, err := r.find(offset)
-	if err == nil && position < r.limit && b.BaseOffset() < offset {
+	if err == nil && b != nil && b.BaseOffset() < offset {
 		err = fmt.Errorf("segment: cannot truncate to offset %d inside the batch %d-%d", offset, b.BaseOffset(), b.LastOffset())
 	}
 	return position, err
