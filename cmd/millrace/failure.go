@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Exit codes. A process ended by a signal exits with 128 + its number: 130 after Ctrl-C.
+const (
+	exitOK        = 0
+	exitFailed    = 1 // the operation failed
+	exitUsage     = 2 // wrong flags, arguments or configuration
+	exitUnhealthy = 3 // a check came out negative
+	exitTimeout   = 5
+)
+
+// failure is an error as the user sees it.
+type failure struct {
+	exit    int
+	code    string // for programs
+	message string
+	hint    string // what to do about it
+}
+
+func (f *failure) Error() string { return f.message }
+
+func usage(c *cobra.Command, err error) *failure {
+	var f *failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return &failure{exitUsage, "usage", err.Error(), "see " + c.CommandPath() + " --help"}
+}
+
+// explain turns any error into a failure.
+func explain(err error) *failure {
+	var f *failure
+	if errors.As(err, &f) {
+		return f
+	}
+	var timeout interface{ Timeout() bool }
+	var kafka *kerr.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return &failure{exitFailed, "interrupted", "interrupted", ""}
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return &failure{exitTimeout, "timeout", "timed out: " + err.Error(), ""}
+	case errors.As(err, &kafka):
+		return &failure{exitFailed, strings.ToLower(kafka.Message), err.Error(), ""}
+	}
+	return &failure{exitFailed, "failed", err.Error(), ""}
+}
+
+// unreachable explains why no broker answered.
+func unreachable(brokers []string, err error) error {
+	at := strings.Join(brokers, ",")
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return &failure{exitFailed, "unreachable", "no broker listens on " + at, "start one with `millrace server`, or name another with -b HOST:PORT"}
+	case errors.As(err, &dns):
+		return &failure{exitFailed, "unreachable", "no such host: " + dns.Name, "name the broker with -b HOST:PORT"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &failure{exitTimeout, "timeout", "no answer from " + at + " in time", "is it a Kafka listener without TLS? --timeout waits longer"}
+	}
+	return &failure{exitFailed, "unreachable", fmt.Sprintf("cannot talk to %s: %v", at, err), "is it a Kafka listener without TLS?"}
+}
+
+// report prints the error where and how the user asked for it, and returns the exit code.
+func report(c *cobra.Command, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, context.Canceled) {
+		return exitFailed // nobody is left to be told, or the user ended it
+	}
+	f := explain(err)
+	if wantsJSON(c) {
+		printFailureJSON(os.Stderr, f)
+		return f.exit
+	}
+	fmt.Fprintf(os.Stderr, "millrace: %s\n", f.message)
+	if f.hint != "" {
+		fmt.Fprintf(os.Stderr, "hint: %s\n", f.hint)
+	}
+	return f.exit
+}
+
+func printFailureJSON(w io.Writer, f *failure) {
+	var document struct {
+		Error struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+			Hint    string `json:"hint,omitempty"`
+		} `json:"error"`
+	}
+	document.Error.Code, document.Error.Message, document.Error.Hint = f.code, f.message, f.hint
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(document) // stderr is all there is to complain to
+}
+
+// wantsJSON also looks at flags that could not be parsed to their end.
+func wantsJSON(c *cobra.Command) bool {
+	if f := c.Flags().Lookup("output"); f != nil && f.Value.String() == "json" {
+		return true
+	}
+	f := c.Flags().Lookup("json")
+	return f != nil && f.Value.String() == "true"
+}

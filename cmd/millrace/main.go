@@ -1,0 +1,137 @@
+// Command millrace is the broker and its tools in one binary: one file per sub-command. Data goes to stdout, everything else to
+// stderr; see exit codes in failure.go.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func main() {
+	ctx, interrupted, stop := interruptible()
+	code := run(ctx, os.Args[1:])
+	stop()
+	if s := interrupted.Load(); s != 0 && code != exitOK {
+		code = 128 + int(s)
+	}
+	os.Exit(code)
+}
+
+// interruptible ends the context at the first SIGINT, SIGTERM or SIGHUP, so that the command stops and sums up; the second one
+// ends the process at once.
+func interruptible() (ctx context.Context, interrupted *atomic.Int32, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	interrupted = new(atomic.Int32)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for s := range signals {
+			number := s.(syscall.Signal)
+			if !interrupted.CompareAndSwap(0, int32(number)) {
+				atSecondSignal()
+				os.Exit(128 + int(number))
+			}
+			cancel()
+		}
+	}()
+	return ctx, interrupted, func() { signal.Stop(signals); cancel() }
+}
+
+// atSecondSignal is what must be put away even by a command that is cut short.
+var atSecondSignal = func() {}
+
+// run is the whole command line but for the process around it.
+func run(ctx context.Context, args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	command, err := root.ExecuteContextC(ctx)
+	return report(command, err)
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "millrace",
+		Short: "A Kafka broker in one binary",
+		Long: `A Kafka broker in one binary, and the tools to use it.
+
+  millrace demo                               # see it work: a broker of its own, real data, every record verified
+  millrace server                             # one node on 127.0.0.1:9092, data in ./millrace-data
+  echo hello | millrace produce greetings
+  millrace consume greetings -n 1`,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 3,
+		Args:                       subcommandsOnly,
+		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE:          func(c *cobra.Command, _ []string) error { return environment(c) },
+		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err) })
+	root.SetOut(os.Stdout)
+	root.SetErr(os.Stderr)
+	root.AddCommand(newServer(), newDemo(), newProduce(), newConsume(), newTopic(), newHealthcheck(), newVersion())
+	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // --help does it
+	for _, c := range root.Commands() {
+		requireArgs(c)
+	}
+	return root
+}
+
+// requireArgs makes wrong arguments a usage error, on every level.
+func requireArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usage(c, err)
+			}
+			return nil
+		}
+	}
+	c.DisableFlagsInUseLine = true
+	for _, sub := range c.Commands() {
+		requireArgs(sub)
+	}
+}
+
+// subcommandsOnly is the Args of a command that only groups others.
+func subcommandsOnly(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	f := usage(c, fmt.Errorf("unknown command %q", strings.TrimSpace(strings.TrimPrefix(c.CommandPath(), "millrace")+" "+args[0])))
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		f.hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return f
+}
+
+// environment gives every flag that was not set the value of MILLRACE_<FLAG>.
+func environment(c *cobra.Command) error {
+	var errs []error
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		name := "MILLRACE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := os.LookupEnv(name)
+		if !ok || f.Changed || f.Name == "help" {
+			return
+		}
+		if f.Name == "port" && strings.HasPrefix(value, "tcp://") {
+			return // Kubernetes sets that in every pod beside a service called millrace
+		}
+		if err := c.Flags().Set(f.Name, value); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	})
+	if err := errors.Join(errs...); err != nil {
+		return usage(c, err)
+	}
+	return nil
+}
