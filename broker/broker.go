@@ -31,7 +31,7 @@ type Options struct {
 	DataDir string       // default: what Config says
 	FS      vfs.FS       // default: the operating system's
 	Log     *slog.Logger // default: silent
-	Version string       // of the binary, for whoever reads the directory's files
+	Version string       // of the binary
 	Fatal   func(error)  // the node cannot go on: its listeners or its metadata log have failed. Default: panic
 	Now     func() int64 // milliseconds since 1970; default: the clock
 }
@@ -119,13 +119,13 @@ func Start(o Options) (*Node, error) {
 func (n *Node) open() (err error) {
 	o := &n.options
 	n.dir, err = engine.OpenDir(engine.DirOptions{
-		FS:      o.FS,
-		Path:    o.DataDir,
-		Go:      n.workers.files.Go,
-		Log:     o.Log,
-		NodeID:  n.id,
-		BootID:  bootID(),
-		Version: o.Version,
+		FS:        o.FS,
+		Path:      o.DataDir,
+		Go:        n.workers.files.Go,
+		Log:       o.Log,
+		NodeID:    n.id,
+		BootID:    bootID(),
+		OnOffline: n.offline,
 	})
 	if err != nil {
 		return err
@@ -143,7 +143,6 @@ func (n *Node) open() (err error) {
 		Flush: replica.NewFlusher(replica.FlusherOptions{
 			Go:    n.workers.flush.Go,
 			Later: n.later,
-			Error: n.flushFailed,
 		}),
 		Go:  n.workers.files.Go,
 		Log: o.Log,
@@ -303,8 +302,9 @@ func (n *Node) later(job func()) {
 	})
 }
 
-func (n *Node) flushFailed(p *replica.Partition, err error) {
-	n.log.Error("flush failed: the log directory is offline until restart", "topic", p.Topic.Name, "partition", p.Index, "err", err)
+// offline hears once that the log directory has had an I/O error: nothing in it is promised until restart (DESIGN D8).
+func (n *Node) offline(err error) {
+	n.log.Error("the log directory is offline until restart", "dir", n.options.DataDir, "err", err)
 }
 
 // bootID tells one run of the operating system from the next: the page cache survives a crash of the process only.

@@ -6,6 +6,9 @@ import (
 	"github.com/millrace/millrace/replica"
 )
 
+// firstRetention is how long after the start retention looks first, as Kafka's log.initial.task.delay.ms.
+const firstRetention = 30 * time.Second
+
 // doHousework is the node's one ticking goroutine: recovery points and idle files each second, retention as often as it is set.
 func (n *Node) doHousework() {
 	defer close(n.housework.done)
@@ -15,19 +18,14 @@ func (n *Node) doHousework() {
 	if retention <= 0 {
 		retention = 5 * time.Minute
 	}
-	// Kafka looks first after log.initial.task.delay.ms.
-	due := time.Now().Add(n.config.Duration("log.initial.task.delay.ms"))
-	var offline bool
+	due := time.Now().Add(firstRetention)
 	for {
 		select {
 		case <-n.housework.stop:
 			return
 		case <-tick.C:
 		}
-		if err := n.dir.Tick(n.now()); err != nil && !offline {
-			offline = true
-			n.log.Error("the log directory is offline until restart", "err", err)
-		}
+		_ = n.dir.Tick(n.now()) // what fails here takes the directory offline, and offline tells
 		if now := time.Now(); now.After(due) {
 			due = now.Add(retention)
 			n.retain()

@@ -6,9 +6,8 @@ import (
 
 // FlusherOptions of a Flusher.
 type FlusherOptions struct {
-	Go    func(job func())              // runs a flush: a small pool off the loops
-	Later func(job func())              // runs job about LazyAfter from now: `replicated` flushes in the background
-	Error func(p *Partition, err error) // a flush failed: the log directory is offline
+	Go    func(job func()) // runs a flush: a small pool off the loops
+	Later func(job func()) // runs job about LazyAfter from now: `replicated` flushes in the background
 }
 
 // LazyAfter is how long a batch of a `replicated` topic may stay unflushed before its flush begins, in milliseconds. What D8 promises is 50.

@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -333,9 +332,6 @@ func (p *Partition) flush() {
 	more := err == nil && p.mu.again && !p.removed()
 	p.mu.flushing = more
 	p.mu.Unlock()
-	if err != nil && !errors.Is(err, engine.ErrClosed) && p.flusher.o.Error != nil {
-		p.flusher.o.Error(p, err)
-	}
 	if more {
 		p.flusher.o.Go(p.flushJob) // behind the other dirty partitions
 	}

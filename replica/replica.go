@@ -284,16 +284,29 @@ func contains(ids []int32, id int32) bool {
 	return false
 }
 
+// engineConfig turns Kafka's settings into engine's, whose zero values are defaults: Kafka's zeros mean "at once" and "nothing".
 func engineConfig(c *config.TopicConfig) engine.Config {
-	return engine.Config{
+	e := engine.Config{
 		SegmentBytes:      c.SegmentBytes,
 		SegmentMs:         c.SegmentMs,
 		SegmentIndexBytes: c.SegmentIndexBytes,
-		IndexInterval:     c.IndexIntervalBytes,
+		IndexInterval:     max(c.IndexIntervalBytes, 1),
 		RetentionMs:       c.RetentionMs,
 		RetentionBytes:    c.RetentionBytes,
 		FileDeleteDelayMs: c.FileDeleteDelayMs,
-		CleanupDelete:     c.CleanupDelete,
+		KeepAll:           !c.CleanupDelete,
+		Compacted:         c.CleanupCompact,
 		Durable:           c.Durability == config.Fsync,
+		OS:                c.Durability == config.OS,
 	}
+	if e.RetentionMs == 0 {
+		e.RetentionMs = 1
+	}
+	if e.RetentionBytes == 0 {
+		e.RetentionBytes = 1
+	}
+	if e.FileDeleteDelayMs == 0 {
+		e.FileDeleteDelayMs = -1
+	}
+	return e
 }
