@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"slices"
 )
 
@@ -50,6 +51,12 @@ func (l *Log) Idle(now, idleAfter int64) {
 	defer l.work.Unlock()
 	if idleAfter > 0 && (l.used.Load() || now-l.lastUsed.Load() < idleAfter) {
 		return
+	}
+	l.mu.Lock()
+	waiting := l.mu.o != nil && !l.mu.o.producers.settled(l.highWatermark.Load())
+	l.mu.Unlock()
+	if waiting && idleAfter > 0 {
+		return // the end of a transaction is not visible yet, and only an open log knows
 	}
 	if err := l.closeFiles(true); err != nil && !errors.Is(err, ErrOffline) {
 		l.dir.o.Log.Error("close idle log", "topic", l.topic, "partition", l.partition, "err", err)
@@ -177,7 +184,8 @@ func (l *Log) writeDown(o *opened) error {
 	r.logStart, r.highWatermark = l.logStart.Load(), l.HighWatermark()
 	r.durable, r.written, r.through, r.snapshot = end, end, end, o.snapshotAt
 	r.activeBase, r.activeSize, r.size = o.active().Base(), o.active().Size(), (&view{o.segments}).size()
-	r.clean = true
+	r.boot, r.clean = l.dir.boot, true
+	r.unstable = o.producers.unstable(math.MaxInt64)
 	l.notedEnd = -1
 	if err := l.dir.table.write(l.slot, r); err != nil {
 		return err
@@ -248,7 +256,7 @@ func (l *Log) moveAside(suffix string, unlink func(path string) error) error {
 			return err
 		}
 	}
-	l.record = logRecord{key: l.record.key, id: l.id, snapshot: -1, oldest: -1}
+	l.record = l.newRecord()
 	// A topic that was deleted must not come back after a power cut, nor its marks be held against a new one of the same name.
 	if err := l.dir.fs.SyncDir(l.dir.o.Path); err != nil {
 		return err

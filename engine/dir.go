@@ -68,7 +68,7 @@ type Dir struct {
 	table     *table
 	budget    *segment.Budget
 	how       previousStop
-	sameBoot  bool // the page cache of the last process is still there
+	boot      uint32 // tag of the running operating system
 	now       atomic.Int64
 	failure   atomic.Pointer[failure]
 	closed    atomic.Bool
@@ -180,7 +180,7 @@ func (d *Dir) start() error {
 	}
 	d.table = t
 	d.how = howItStopped(fresh, markerErr == nil, marker, h, known && h.directoryID == d.meta.directoryID)
-	d.sameBoot = d.how == stopCrash && d.o.BootID != "" && h.bootID == d.o.BootID
+	d.boot = bootTag(d.o.BootID)
 	d.mu.logs = map[string]*Log{}
 	d.mu.configs = map[Config]*Config{}
 	d.mu.folders = map[string]bool{}
@@ -213,7 +213,7 @@ func (d *Dir) start() error {
 		return err
 	}
 	d.budget = segment.NewBudget(free / 100 * int64(d.o.BudgetPercent))
-	d.o.Log.Info("log directory opened", "path", d.o.Path, "previousStop", d.how.String(), "samePageCache", d.sameBoot, "partitions", len(d.mu.folders))
+	d.o.Log.Info("log directory opened", "path", d.o.Path, "previousStop", d.how.String(), "partitions", len(d.mu.folders))
 	return nil
 }
 

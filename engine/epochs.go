@@ -88,8 +88,6 @@ func (e *epochs) truncateStart(offset int64) bool {
 	return true
 }
 
-func (e *epochs) clone() epochs { return epochs{slices.Clone(e.list)} }
-
 // append writes Kafka's leader-epoch-checkpoint.
 func (e *epochs) append(dst []byte) []byte {
 	dst = fmt.Appendf(dst, "0\n%d\n", len(e.list))

@@ -17,7 +17,9 @@ func (l *Log) Flush() (flushedTo int64, err error) {
 	err = l.flush()
 	l.flushing.Unlock()
 	if err == nil {
-		err = l.note(noteFlush)
+		if err = l.note(noteFlush); errors.Is(err, ErrDiskFull) {
+			err = nil // what was flushed is durable; a start after a crash only looks at more of it
+		}
 	}
 	return l.flushedTo.Load(), err
 }
@@ -33,7 +35,8 @@ func (l *Log) flush() error {
 		l.mu.Unlock()
 		return nil
 	}
-	list := append(slices.Clone(o.unflushed), o.active())
+	sealed := slices.Clone(o.unflushed)
+	list := append(sealed, o.active())
 	txns, aborts, target := txnsOf(o.txns), o.aborts, l.logEnd.Load()
 	folderDirty, rootDirty := o.folderDirty, o.rootDirty
 	l.mu.Unlock()
@@ -68,7 +71,7 @@ func (l *Log) flush() error {
 	if rootDirty {
 		o.rootDirty = false
 	}
-	o.unflushed = slices.DeleteFunc(o.unflushed, func(s *segment.Segment) bool { return slices.Contains(list, s) })
+	o.unflushed = slices.DeleteFunc(o.unflushed, func(s *segment.Segment) bool { return slices.Contains(sealed, s) })
 	if o.aborts != aborts {
 		// One that was appended while we synced may not be in its index's file: then only what was there before counts.
 		flushed = min(flushed, target)
@@ -154,16 +157,15 @@ func (l *Log) note(why noteReason) error {
 			return l.fail(err)
 		}
 	}
-	l.mu.Lock()
-	through := min(written, o.producersNew)
-	l.mu.Unlock()
 	r := &l.record
 	r.logStart, r.highWatermark = l.logStart.Load(), hw
 	r.durable, r.written = flushedTo, written
-	r.through, r.snapshot = through, o.snapshotAt
-	r.activeBase, r.clean = activeBase, false
+	l.mu.Lock()
+	l.noteStateLocked(o)
+	r.activeBase = activeBase
+	l.mu.Unlock()
 	if err := l.dir.table.write(l.slot, r); err != nil {
-		return l.dir.fail(err)
+		return l.fail(err)
 	}
 	l.notedEnd, l.notedHW = written, hw
 	return nil

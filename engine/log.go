@@ -135,13 +135,14 @@ const (
 // initialize sets up a new Log from what the start of the directory found. Holds dir.mu.
 func (l *Log) initialize(d *Dir) {
 	l.slot = -1
-	l.record = logRecord{key: keyOf(l.folder), id: l.id, snapshot: -1, oldest: -1}
+	l.record = l.newRecord()
 	l.unstable.Store(math.MaxInt64)
 	if !d.mu.folders[l.folder] || l.previous != nil {
 		return
 	}
 	delete(d.mu.folders, l.folder)
 	l.mu.phase = phaseUnknown
+	l.unstable.Store(0) // nothing is committed before somebody has looked
 	f, ok := d.mu.records[l.record.key]
 	delete(d.mu.records, l.record.key)
 	if ok && (f.id == l.id || l.id.IsZero() || f.id.IsZero()) {
@@ -154,6 +155,7 @@ func (l *Log) initialize(d *Dir) {
 		if f.clean {
 			l.mu.phase = phaseClosed
 			l.logEnd.Store(f.written)
+			l.unstable.Store(f.unstable)
 			return
 		}
 	} else if ok {
@@ -166,6 +168,10 @@ func (l *Log) initialize(d *Dir) {
 		l.highWatermark.Store(max(0, d.mu.kafka.highWatermarks[l.folder]))
 	}
 	d.enqueueLocked(l)
+}
+
+func (l *Log) newRecord() logRecord {
+	return logRecord{key: keyOf(l.folder), id: l.id, snapshot: -1, oldest: -1, unstable: math.MaxInt64}
 }
 
 func (l *Log) path(name string) string { return l.dir.path(l.folder, name) }

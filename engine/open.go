@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/millrace/millrace/index"
 	"github.com/millrace/millrace/segment"
 	"github.com/millrace/millrace/wire/record"
 )
@@ -240,39 +239,55 @@ func (o *opened) add(s *segment.Segment, t txnIndex) {
 
 // install makes the open log visible. From here on appends may happen, so the table must not call the log clean any more.
 func (l *Log) install(o *opened) error {
-	end := o.active().NextOffset()
-	last := &o.txns[len(o.txns)-1]
-	if last.Txn == nil && !last.unread {
-		t, err := index.OpenTxn(l.dir.fs, l.path(offsetName(o.active().Base(), txnIndexSuffix)))
-		if err != nil {
-			return l.fail(err)
-		}
-		last.Txn = t
-	}
-	var err error
-	if o.firstTimestamp, err = o.active().FirstTimestamp(); err != nil {
+	if err := l.prepare(o); err != nil {
+		o.abandon()
 		return l.fail(err)
 	}
-	l.noting.Lock()
-	if l.slot < 0 {
-		l.slot = l.dir.table.allocate()
-	}
-	l.noting.Unlock()
 	l.mu.Lock()
-	l.logStart.Store(min(max(l.logStart.Load(), o.segments[0].Base()), end))
-	l.logEnd.Store(end)
-	l.flushedTo.Store(min(l.flushedTo.Load(), end))
+	l.logStart.Store(l.record.logStart)
+	l.logEnd.Store(l.record.written)
+	l.flushedTo.Store(l.record.durable)
 	l.unstable.Store(o.producers.unstable(l.highWatermark.Load()))
 	l.mu.o = o
 	l.mu.phase = phaseOpen
 	l.mu.Unlock()
-	if err := l.note(noteForce); err != nil { // before the view and before the first append
-		return err
-	}
 	l.used.Store(true)
 	l.view.Store(&view{o.segments})
 	l.dir.addOpen(l)
 	return nil
+}
+
+// prepare completes an open log and writes its slot.
+func (l *Log) prepare(o *opened) (err error) {
+	if last := len(o.txns) - 1; o.txns[last].Txn == nil {
+		t, err := l.readTxn(o, last)
+		if err != nil {
+			return err
+		}
+		o.txns[last] = txnIndex{Txn: t}
+	}
+	if o.firstTimestamp, err = o.active().FirstTimestamp(); err != nil {
+		return err
+	}
+	l.noting.Lock()
+	defer l.noting.Unlock()
+	if l.slot < 0 {
+		l.slot = l.dir.table.allocate()
+	}
+	end := o.active().NextOffset()
+	r := &l.record
+	r.logStart = min(max(l.logStart.Load(), o.segments[0].Base()), end)
+	r.durable, r.written = min(l.flushedTo.Load(), end), end
+	l.noteStateLocked(o)
+	return l.dir.table.write(l.slot, r)
+}
+
+// noteStateLocked fills in the part of the record that an open log keeps up to date beside its ends. Holds noting.
+func (l *Log) noteStateLocked(o *opened) {
+	r := &l.record
+	r.through, r.snapshot = min(r.written, o.producersNew), o.snapshotAt
+	r.activeBase, r.boot, r.clean = o.active().Base(), l.dir.boot, false
+	r.unstable = o.producers.unstable(0)
 }
 
 // openClean opens a log that was stopped cleanly: it trusts what a look at the last batch does not contradict. With exact the table's
@@ -344,6 +359,7 @@ func (o *opened) abandon() {
 	for _, s := range o.segments {
 		_ = s.Close(false) // nothing was written
 	}
+	o.producers.clear()
 }
 
 func (l *Log) recordCopy() logRecord {

@@ -314,3 +314,8 @@ func (ps *producers) unstable(highWatermark int64) int64 {
 	}
 	return first
 }
+
+// settled says whether the markers of all transactions that ended are below the high watermark.
+func (ps *producers) settled(highWatermark int64) bool {
+	return len(ps.done) == 0 || ps.done[len(ps.done)-1].lastOffset < highWatermark
+}

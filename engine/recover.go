@@ -22,9 +22,10 @@ func (l *Log) recover() (*opened, error) {
 	}
 	r := l.recordCopy()
 	mark, through := l.flushedTo.Load(), int64(-1)
+	cached := false // the page cache that the slot tells of is still there
 	if l.slotTrusted() {
 		through = min(r.through, r.written)
-		if l.dir.sameBoot {
+		if cached = r.boot != 0 && r.boot == l.dir.boot; cached {
 			mark = max(mark, r.written)
 		}
 	}
@@ -50,7 +51,7 @@ func (l *Log) recover() (*opened, error) {
 		o.abandon()
 		return nil, err
 	}
-	rec, err := l.recoverSegments(o, ls, i, mark, from)
+	rec, err := l.recoverSegments(o, ls, i, mark, from, cached)
 	if err == nil && o.active().NextOffset() < mark {
 		err = &segment.CorruptError{Path: l.path(offsetName(o.active().Base(), logSuffix)), Position: rec.Position,
 			Err: fmt.Errorf("%w: the log ends at offset %d, synced up to %d", errGone, o.active().NextOffset(), mark)}
@@ -80,16 +81,17 @@ func (l *Log) slotTrusted() bool {
 }
 
 // recoverSegments verifies the segments from the one at i on. The first one that does not end where the next begins is the last.
-func (l *Log) recoverSegments(o *opened, ls listing, i int, mark, from int64) (total segment.Recovered, err error) {
+func (l *Log) recoverSegments(o *opened, ls listing, i int, mark, from int64, cached bool) (total segment.Recovered, err error) {
 	holes := l.config.Load().Compacted
 	for ; i < len(ls.bases); i++ {
 		base := ls.bases[i]
 		ro := segment.RecoverOptions{
 			From:          max(mark, base),
+			Durable:       l.flushedTo.Load(),
 			MinEpoch:      o.epochs.latest(),
 			Holes:         holes,
 			Replay:        min(max(from, base), max(mark, base)),
-			DistrustIndex: !l.dir.sameBoot,
+			DistrustIndex: !cached,
 		}
 		s, rec, err := segment.Recover(l.path(""), base, l.segmentOptions(), ro, func(b record.Batch, _ int64) error {
 			if b.BaseOffset() >= from {

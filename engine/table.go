@@ -26,7 +26,7 @@ import (
 //
 //	header: magic 4 | crc32c 4 | sequence 8 | starts 8 | directoryId 16 | version 2 | running 1 | bootId length 1 | bootId
 //	copy:   crc32c 4 | sequence 4 | key 8 | topicId 16 | logStart 8 | highWatermark 8 | durable 8 | written 8 | through 8 |
-//	        snapshot 8 | activeBase 8 | activeSize 8 | size 8 | oldest 8 | flags 4
+//	        snapshot 8 | activeBase 8 | activeSize 8 | size 8 | oldest 8 | flags 4 | boot 4 | unstable 8
 //
 // Checksums cover what follows them up to the end of the header or the copy.
 const (
@@ -49,14 +49,16 @@ type logRecord struct {
 	id            wire.UUID
 	logStart      int64
 	highWatermark int64
-	durable       int64 // everything below was fsynced: if it is gone, that is corruption
-	written       int64 // everything below lies in the page cache at least, indexes included: good for the same boot
-	through       int64 // the state of the producers at through is that of snapshot
-	snapshot      int64 // offset in the name of our producers file; -1: no producers
-	activeBase    int64 // of the last segment when the slot was written
-	activeSize    int64 // its size in bytes, when clean
-	size          int64 // of all segments, when clean
-	oldest        int64 // largest timestamp of the first segment; -1 unknown
+	durable       int64  // everything below was fsynced: if it is gone, that is corruption
+	written       int64  // everything below lies in the page cache at least, indexes included: good for the same boot
+	through       int64  // the state of the producers at through is that of snapshot
+	snapshot      int64  // offset in the name of our producers file; -1: no producers
+	activeBase    int64  // of the last segment when the slot was written
+	activeSize    int64  // its size in bytes, when clean
+	size          int64  // of all segments, when clean
+	oldest        int64  // largest timestamp of the first segment; -1 unknown
+	unstable      int64  // first offset of the oldest transaction that was not over; MaxInt64: none
+	boot          uint32 // of the operating system when the slot was written; written counts only during the same. 0: unknown
 	clean         bool
 }
 
@@ -67,6 +69,14 @@ func keyOf(folder string) uint64 {
 		h = (h ^ uint64(folder[i])) * 1099511628211
 	}
 	return max(h, 1)
+}
+
+// bootTag is what a slot keeps of a boot id: 0 for none, so that an unknown boot is never the same.
+func bootTag(id string) uint32 {
+	if id == "" {
+		return 0
+	}
+	return max(uint32(keyOf(id)), 1)
 }
 
 func (r *logRecord) encode(dst *[slotCopy]byte, sequence uint32) {
@@ -85,11 +95,13 @@ func (r *logRecord) encode(dst *[slotCopy]byte, sequence uint32) {
 	put(88, r.activeSize)
 	put(96, r.size)
 	put(104, r.oldest)
-	binary.BigEndian.PutUint64(b[112:], 0)
-	binary.BigEndian.PutUint64(b[120:], 0)
+	var flags uint32
 	if r.clean {
-		binary.BigEndian.PutUint32(b[112:], slotClean)
+		flags = slotClean
 	}
+	binary.BigEndian.PutUint32(b[112:], flags)
+	binary.BigEndian.PutUint32(b[116:], r.boot)
+	put(120, r.unstable)
 	binary.BigEndian.PutUint32(b, record.CRC32C(b[4:]))
 }
 
@@ -106,8 +118,9 @@ func (r *logRecord) decode(b []byte) (sequence uint32, ok bool) {
 	r.size, r.oldest = get(96), get(104)
 	flags := binary.BigEndian.Uint32(b[112:])
 	r.clean = flags&slotClean != 0
+	r.boot, r.unstable = binary.BigEndian.Uint32(b[116:]), get(120)
 	sane := flags&^slotClean == 0 && r.logStart >= 0 && r.durable >= 0 && r.written >= r.durable && r.through <= r.written &&
-		r.snapshot >= -1 && r.activeBase >= 0 && r.activeSize >= 0 && r.size >= 0
+		r.snapshot >= -1 && r.through >= -1 && r.unstable >= 0 && r.activeBase >= 0 && r.activeSize >= 0 && r.size >= 0
 	return binary.BigEndian.Uint32(b[4:]), sane
 }
 
@@ -302,7 +315,7 @@ func (t *table) write(slot int32, r *logRecord) error {
 
 // release frees a slot.
 func (t *table) release(slot int32) error {
-	err := t.write(slot, &logRecord{snapshot: -1})
+	err := t.write(slot, &logRecord{snapshot: -1, oldest: -1})
 	t.mu.Lock()
 	t.mu.free = append(t.mu.free, slot)
 	t.mu.Unlock()

@@ -36,8 +36,15 @@ func (l *Log) TruncateTo(offset int64) error {
 	if err := l.lowerMarks(offset); err != nil {
 		return err
 	}
+	l.view.Store(nil) // readers wait: their request to open waits for work
 	if err := l.truncate(o, offset); err != nil {
-		// The log in memory is not what lies on disk any more.
+		// The log in memory is not what lies on disk any more: the next use looks at the disk.
+		l.mu.Lock()
+		l.mu.o, l.mu.phase = nil, phaseUnknown
+		l.logEnd.Store(l.flushedTo.Load())
+		l.mu.Unlock()
+		l.dir.removeOpen(l)
+		o.abandon()
 		return l.fail(err)
 	}
 	return nil
@@ -53,6 +60,9 @@ func (l *Log) lowerMarks(offset int64) error {
 	r.logStart = min(r.logStart, offset)
 	r.clean = false
 	l.notedEnd = -1
+	l.mu.Lock()
+	l.flushedTo.Store(min(l.flushedTo.Load(), offset))
+	l.mu.Unlock()
 	if err := l.dir.table.write(l.slot, r); err != nil {
 		return l.dir.fail(err)
 	}
