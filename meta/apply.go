@@ -17,14 +17,11 @@ func (im *Image) Apply(rs []Record, index int64) (*Image, error) {
 	}
 	e := edit{Image: *im}
 	for i, r := range rs {
-		if err := e.apply(r, index+int64(i)); err != nil {
+		if err := e.apply(r, index+int64(i), rs[i+1:]); err != nil {
 			return nil, fmt.Errorf("meta: record at offset %d: %w", index+int64(i), err)
 		}
 	}
 	e.Image.index = max(im.index, index+int64(len(rs))-1)
-	for _, t := range e.changed {
-		t.Partitions = slices.Clip(t.Partitions)
-	}
 	return &e.Image, nil
 }
 
@@ -32,15 +29,15 @@ func (im *Image) Apply(rs []Record, index int64) (*Image, error) {
 // Topics that this edit has copied already are its own and do change in place, or 10,000 partitions of one topic would copy it 10,000 times.
 type edit struct {
 	Image
-	changed []*Topic // copied or made by this edit
-	own     map[wire.UUID]*Topic
-	lists   lists
+	own   map[wire.UUID]*Topic
+	lists lists
 }
 
-func (e *edit) apply(r Record, offset int64) error {
+// apply applies r, which lies at offset; rest are the records that follow it.
+func (e *edit) apply(r Record, offset int64, rest []Record) error {
 	switch r := r.(type) {
 	case TopicRecord:
-		return e.createTopic(r)
+		return e.createTopic(r, rest)
 	case PartitionRecord:
 		return e.createPartition(r)
 	case PartitionChangeRecord:
@@ -85,7 +82,7 @@ func (e *edit) apply(r Record, offset int64) error {
 	return nil
 }
 
-func (e *edit) createTopic(r TopicRecord) error {
+func (e *edit) createTopic(r TopicRecord, rest []Record) error {
 	if r.ID == (wire.UUID{}) {
 		return fmt.Errorf("topic %q without an id", r.Name)
 	}
@@ -98,7 +95,16 @@ func (e *edit) createTopic(r TopicRecord) error {
 	if shape, ok := shapeOf(r.Name); ok {
 		e.shapes = e.shapes.put(shape, r.Name)
 	}
-	e.adopt(&Topic{Name: r.Name, ID: r.ID})
+	// The partitions come right behind their topic and its settings: make room for all of them at once.
+	partitions := 0
+	for _, next := range rest {
+		if p, ok := next.(PartitionRecord); ok && p.TopicID == r.ID {
+			partitions++
+		} else if _, ok := next.(ConfigRecord); !ok {
+			break
+		}
+	}
+	e.adopt(&Topic{Name: r.Name, ID: r.ID, Partitions: make([]Partition, 0, partitions)})
 	return nil
 }
 
@@ -108,7 +114,6 @@ func (e *edit) adopt(t *Topic) *Topic {
 		e.own = map[wire.UUID]*Topic{}
 	}
 	e.own[t.ID] = t
-	e.changed = append(e.changed, t)
 	e.topics = e.topics.put(t.Name, t)
 	e.ids = e.ids.put(t.ID, t)
 	return t

@@ -95,10 +95,16 @@ func DecodeSnapshot(b []byte) (*Image, error) {
 		return nil, errSnapshotCRC
 	}
 	index := int64(binary.BigEndian.Uint64(body[8:]))
-	records := binary.BigEndian.Uint32(body[16:])
-	e := edit{Image: *Empty()}
+	if index < -1 {
+		return nil, fmt.Errorf("meta: a snapshot at offset %d", index)
+	}
+	count := binary.BigEndian.Uint32(body[16:])
 	d := decoder{b: body[snapshotHeader:]}
-	for range records {
+	if uint64(count) > uint64(len(d.b)) {
+		return nil, errShort
+	}
+	records := make([]Record, 0, min(count, maxPreallocated))
+	for range count {
 		p := d.take(d.length(1))
 		if d.err != nil {
 			return nil, d.err
@@ -107,22 +113,23 @@ func DecodeSnapshot(b []byte) (*Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := e.apply(r, index); err != nil {
-			return nil, fmt.Errorf("meta: snapshot: %w", err)
-		}
+		records = append(records, r)
 	}
 	if len(d.b) > 0 {
 		return nil, fmt.Errorf("meta: %d bytes are left behind the records of a snapshot", len(d.b))
 	}
-	if index < -1 {
-		return nil, fmt.Errorf("meta: a snapshot at offset %d", index)
-	}
-	for _, t := range e.changed {
-		t.Partitions = slices.Clip(t.Partitions)
+	e := edit{Image: *Empty()}
+	for i, r := range records {
+		if err := e.apply(r, index, records[i+1:]); err != nil {
+			return nil, fmt.Errorf("meta: snapshot: %w", err)
+		}
 	}
 	e.Image.index = index
 	return &e.Image, nil
 }
+
+// maxPreallocated is how many records a snapshot's header may make room for before any of them has been seen.
+const maxPreallocated = 64 << 10
 
 // Hash tells images apart: replicas that have applied the same records have the same hash.
 func (im *Image) Hash() uint64 {
