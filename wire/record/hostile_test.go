@@ -41,9 +41,11 @@ const spent = 20 << 20
 
 func TestBombsAreRefusedWithinTheirBudget(t *testing.T) {
 	for _, codec := range codecs[1:] {
-		b := bomb(codec, 80<<20)
-		xerial := wrap(Snappy, 1, appendSnappy(nil, appendRecord(nil, 0, 0, nil, make([]byte, 80<<20))))
-		for _, b := range []Batch{b, xerial} {
+		bombs := []Batch{bomb(codec, 80<<20)}
+		if codec == Snappy {
+			bombs = append(bombs, wrap(Snappy, 1, appendSnappy(nil, appendRecord(nil, 0, 0, nil, make([]byte, 80<<20)))))
+		}
+		for _, b := range bombs {
 			o := limits()
 			o.MaxBytes = 0
 			start := time.Now()

@@ -148,7 +148,7 @@ func blocks(t testing.TB, codec Codec, p []byte) map[string][]byte {
 	return m
 }
 
-var sizes = []struct{ records, bytes int }{{1, 10}, {7, 500}, {300, 64 << 10}, {3, 400 << 10}, {9, 3 << 20}}
+var sizes = []struct{ records, bytes int }{{1, 10}, {7, 500}, {300, 64 << 10}, {3, 400 << 10}, {9, 3 << 19}}
 
 // Behaviour 1; what others write is read.
 func TestReadsWhatKmsgEncodes(t *testing.T) {
