@@ -56,13 +56,9 @@ func (s *Segment) Slice(offset, bound int64, maxBytes int, minOne, block bool) (
 	size := s.size.Load() // before next: all below size is below next
 	next := s.next.Load()
 	start, end, err := s.extent(f, offset, bound, size, next, maxBytes, minOne, block)
-	var fault errFault
-	if errors.As(err, &fault) {
-		err = &CorruptError{s.name(), start, err}
-	}
 	if err != nil || start == end {
 		f.pin.Release()
-		return vfs.Slice{}, err
+		return vfs.Slice{}, s.damage(err)
 	}
 	slice := vfs.Slice{Pin: f.pin, Position: start, Length: int(end - start)}
 	if hot := f.hot(size); start < hot {
@@ -80,6 +76,18 @@ func (s *Segment) Slice(offset, bound int64, maxBytes int, minOne, block bool) (
 		}
 	}
 	return slice, nil
+}
+
+// damage makes a fault a CorruptError: the file no longer has a page that was written.
+func (s *Segment) damage(err error) error {
+	if err == nil {
+		return nil
+	}
+	var fault errFault
+	if errors.As(err, &fault) {
+		return &CorruptError{s.name(), s.size.Load(), err}
+	}
+	return err
 }
 
 // hot is the position from which pages are taken to be in the page cache.
@@ -214,14 +222,18 @@ func (r *reader) seek(offset int64) (int64, error) {
 		return 0, err
 	}
 	b, err := r.header(position)
-	var corrupt *CorruptError
-	if errors.As(err, &corrupt) || err == nil && b.LastOffset() > last {
+	if err != nil && isCorrupt(err) || err == nil && b.LastOffset() > last {
 		if !r.s.badIndex.Swap(true) {
 			r.s.o.Log.Error("index entry does not fit the log", "path", r.s.name(), "offset", last, "position", position)
 		}
 		return 0, nil
 	}
 	return position, err
+}
+
+func isCorrupt(err error) bool {
+	var corrupt *CorruptError
+	return errors.As(err, &corrupt)
 }
 
 // walk goes from batch to batch up to the first whose last offset is at least offset, or to the end.
@@ -302,7 +314,8 @@ func (s *Segment) OffsetForTime(timestamp, from int64, block bool) (found Found,
 	}
 	r := reader{s: s, f: f, limit: size, block: block}
 	defer r.done()
-	return r.searchTime(timestamp, from)
+	found, ok, err = r.searchTime(timestamp, from)
+	return found, ok, s.damage(err)
 }
 
 func (r *reader) searchTime(timestamp, from int64) (found Found, ok bool, err error) {

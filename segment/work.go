@@ -203,7 +203,9 @@ func (s *Segment) step(f *files, need, smallest int64) error {
 	least := max(0, need-room)
 	want := min(max(room, smallest), maxStep) // doubles the file
 	want = min(max(want, least), int64(s.o.MaxBytes)-room)
+	var grant int64
 	if f.allocates && want > 0 {
+		var err error
 		grant, err := s.allocate(f, room, want, max(least, min(minStep, want)))
 		if err != nil && least < want && errors.Is(err, vfs.ErrNoSpace) && least > 0 {
 			grant, err = s.allocate(f, room, least, least)
@@ -226,7 +228,7 @@ func (s *Segment) step(f *files, need, smallest int64) error {
 	}
 	f.room.Store(room)
 	if f.allocates && room < int64(s.o.MaxBytes) {
-		f.stepAt.Store(room - min(max(room/4, minStep/2), maxStep/2))
+		f.stepAt.Store(room - min(grant/2, maxStep/2))
 	}
 	f.touching.Lock()
 	defer f.touching.Unlock()
