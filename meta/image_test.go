@@ -73,7 +73,10 @@ func TestSnapshotAndReplayAgree(t *testing.T) {
 	for seed := range uint64(5) {
 		versions := history(t, seed, 300)
 		last := versions[len(versions)-1]
-		for _, im := range versions {
+		for i, im := range versions {
+			if i%13 != 0 && im != last {
+				continue
+			}
 			back, err := DecodeSnapshot(im.AppendSnapshot(nil))
 			if err != nil {
 				t.Fatal(err)
