@@ -46,7 +46,7 @@ func (o Options) withDefaults() Options {
 // Progress is where a phase stands.
 type Progress struct {
 	Records, Bytes int64         // acknowledged, or consumed and checked
-	Total          int64         // bytes there will be; 0 when unknown
+	Done, Total    int64         // how much of the phase is done, in a unit of its own; Total is 0 when that is not known
 	Elapsed        time.Duration // since the phase began
 	Last           bool
 }

@@ -9,18 +9,19 @@ import (
 )
 
 // Consume reads the topic from its beginning to where it ends now, and holds every record against the ledger.
-func Consume(ctx context.Context, o Options, total int64, ledger *Ledger) (*Phase, error) {
+func Consume(ctx context.Context, o Options, ledger *Ledger) (*Phase, error) {
 	o = o.withDefaults()
 	starts, ends, err := bounds(ctx, &o)
 	if err != nil {
 		return nil, wrap("consume", err)
 	}
-	left := 0
+	left, total := 0, int64(0)
 	from := map[int32]kgo.Offset{}
 	for partition, end := range ends {
 		if end > starts[partition] {
 			from[partition] = kgo.NewOffset().At(starts[partition])
 			left++
+			total += end - starts[partition]
 		}
 	}
 	var count counters
@@ -54,6 +55,7 @@ func Consume(ctx context.Context, o Options, total int64, ledger *Ledger) (*Phas
 				if n := len(p.Records); n > 0 {
 					count.records.Add(int64(n))
 					count.bytes.Add(bytes)
+					count.done.Add(int64(n))
 					if p.Records[n-1].Offset == ends[p.Partition]-1 {
 						left--
 					}

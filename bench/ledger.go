@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -54,8 +53,22 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("%d sent, %d consumed: %d lost, %d duplicated, %d out of order, %d corrupted", v.Sent, v.Consumed, v.Lost, v.Duplicated, v.Reordered, v.Corrupted)
 }
 
+// Add puts another verdict to this one.
+func (v *Verdict) Add(other Verdict) {
+	v.Sent += other.Sent
+	v.Consumed += other.Consumed
+	v.Lost += other.Lost
+	v.Duplicated += other.Duplicated
+	v.Reordered += other.Reordered
+	v.Corrupted += other.Corrupted
+	v.Examples = append(v.Examples, other.Examples[:min(len(other.Examples), max(0, maxExamples-len(v.Examples)))]...)
+}
+
+// maxExamples is how many mistakes are described.
+const maxExamples = 5
+
 func (v *Verdict) example(format string, args ...any) {
-	if len(v.Examples) < 5 {
+	if len(v.Examples) < maxExamples {
 		v.Examples = append(v.Examples, fmt.Sprintf(format, args...))
 	}
 }
@@ -184,14 +197,7 @@ func (l *Ledger) Verdict() Verdict {
 			v.example("partition %d: the last %d records have not come", i, behind)
 		}
 		p.mu.Unlock()
-		sum.Sent += v.Sent
-		sum.Consumed += v.Consumed
-		sum.Lost += v.Lost
-		sum.Duplicated += v.Duplicated
-		sum.Reordered += v.Reordered
-		sum.Corrupted += v.Corrupted
-		sum.Examples = append(sum.Examples, v.Examples...)
+		sum.Add(v)
 	}
-	sum.Examples = slices.Clip(sum.Examples[:min(len(sum.Examples), 5)])
 	return sum
 }

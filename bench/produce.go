@@ -12,6 +12,7 @@ import (
 // counters are what a phase has done so far; the series is made of their differences.
 type counters struct {
 	records, bytes, requests atomic.Int64
+	done                     atomic.Int64 // for the progress
 }
 
 // watch reports progress and gathers the series until stop is called.
@@ -36,7 +37,7 @@ func (c *counters) watch(progress func(Progress), total int64) (stop func() *Pha
 					sample(second)
 					second = passed
 				}
-				progress(Progress{Records: c.records.Load(), Bytes: c.bytes.Load(), Total: total, Elapsed: time.Since(begin)})
+				progress(Progress{Records: c.records.Load(), Bytes: c.bytes.Load(), Done: c.done.Load(), Total: total, Elapsed: time.Since(begin)})
 			case <-quit:
 				sample(second)
 				return
@@ -48,7 +49,7 @@ func (c *counters) watch(progress func(Progress), total int64) (stop func() *Pha
 		close(quit)
 		<-done
 		phase.Records, phase.Bytes, phase.Requests = c.records.Load(), c.bytes.Load(), c.requests.Load()
-		progress(Progress{Records: phase.Records, Bytes: phase.Bytes, Total: total, Elapsed: phase.Elapsed, Last: true})
+		progress(Progress{Records: phase.Records, Bytes: phase.Bytes, Done: c.done.Load(), Total: total, Elapsed: phase.Elapsed, Last: true})
 		return phase
 	}
 }
@@ -156,6 +157,7 @@ func (p *producer) run(ctx context.Context) {
 		}
 		p.count.records.Add(1)
 		p.count.bytes.Add(int64(len(r.Key) + len(r.Value)))
+		p.count.done.Add(int64(len(r.Value) + 1)) // and its newline
 	}
 	for records := range p.in {
 		for _, r := range records {

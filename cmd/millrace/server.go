@@ -158,12 +158,25 @@ func banner(w io.Writer, cfg *config.Config, node *broker.Node, kafka string) {
 	_, _ = io.WriteString(w, b.String()) // a broker whose stderr is gone serves all the same
 }
 
+// ports is the content of the ports file.
+type ports struct {
+	Kafka string `json:"kafka"`
+	PID   int    `json:"pid"`
+}
+
+// readPorts returns the address in a ports file, when there is one.
+func readPorts(file string) (kafka string, ok bool) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", false
+	}
+	var p ports
+	return p.Kafka, json.Unmarshal(text, &p) == nil && p.Kafka != ""
+}
+
 // writePorts writes the file in one step: who sees it can read all of it, and connect.
 func writePorts(file, kafka string) error {
-	text, err := json.Marshal(struct {
-		Kafka string `json:"kafka"`
-		PID   int    `json:"pid"`
-	}{kafka, os.Getpid()})
+	text, err := json.Marshal(ports{kafka, os.Getpid()})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/term"
+
+	"github.com/millrace/millrace/wire"
 )
 
 func newTopic() *cobra.Command {
@@ -156,7 +158,7 @@ func newTopicCreate() *cobra.Command {
 			t := created[name]
 			r := topicResult{Name: name, Error: kafkaError(t.Err, t.ErrMessage)}
 			if t.Err == nil {
-				r.ID = t.ID.String()
+				r.ID = wire.UUID(t.ID).String()
 			} else if *lenient && errors.Is(t.Err, kerr.TopicAlreadyExists) {
 				r.Error = ""
 			}
@@ -194,7 +196,7 @@ func newTopicList() *cobra.Command {
 		}
 		document := topicList{Schema: "millrace.topic.list/v1", Topics: []topicRow{}}
 		for _, t := range topics.Sorted() {
-			document.Topics = append(document.Topics, topicRow{t.Topic, t.ID.String(), len(t.Partitions), t.Partitions.NumReplicas(), t.IsInternal})
+			document.Topics = append(document.Topics, topicRow{t.Topic, wire.UUID(t.ID).String(), len(t.Partitions), t.Partitions.NumReplicas(), t.IsInternal})
 		}
 		rows := [][]string{{"TOPIC", "PARTITIONS", "REPLICAS"}}
 		switch *output {
@@ -255,7 +257,7 @@ func newTopicDescribe() *cobra.Command {
 		if err := printTable(os.Stdout, rows); err != nil {
 			return err
 		}
-		rows = [][]string{{"", "", ""}, {"SETTING", "VALUE", "FROM"}}
+		rows = [][]string{{"SETTING", "VALUE", "FROM"}}
 		for _, setting := range d.Configs {
 			if *all || setting.Source != "DEFAULT_CONFIG" || setting.Name == "millrace.durability" {
 				value := "(hidden)"
@@ -265,9 +267,10 @@ func newTopicDescribe() *cobra.Command {
 				rows = append(rows, []string{setting.Name, value, strings.ToLower(strings.TrimSuffix(setting.Source, "_CONFIG"))})
 			}
 		}
-		if len(rows) == 2 {
+		if len(rows) == 1 {
 			return nil
 		}
+		fmt.Println()
 		return printTable(os.Stdout, rows)
 	}
 	return c
@@ -290,7 +293,7 @@ func describeTopic(ctx context.Context, admin *kadm.Client, name string) (*topic
 	if err != nil {
 		return nil, err
 	}
-	d := &topicDescription{Schema: "millrace.topic.describe/v1", Name: name, ID: t.ID.String(), Internal: t.IsInternal}
+	d := &topicDescription{Schema: "millrace.topic.describe/v1", Name: name, ID: wire.UUID(t.ID).String(), Internal: t.IsInternal}
 	for _, p := range t.Partitions.Sorted() {
 		row := partitionRow{Partition: p.Partition, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR, Start: -1, End: -1}
 		start, _ := starts.Lookup(name, p.Partition)
