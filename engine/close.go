@@ -162,12 +162,9 @@ func (l *Log) writeDown(o *opened) error {
 	}
 	if o.changed && o.producersNew < end {
 		list := o.producers.sorted()
-		var bases []int64
-		for _, s := range o.segments {
-			bases = append(bases, s.Base())
-		}
+		bases := o.bases()
 		o.sinceCapture = end
-		if err := l.saveProducers(o, end, list); err != nil {
+		if err := l.saveProducers(o, end, list, bases); err != nil {
 			return err
 		}
 		if err := l.writeSnapshot(o, end, list, bases); err != nil {
@@ -182,10 +179,11 @@ func (l *Log) writeDown(o *opened) error {
 	l.flushedTo.Store(end)
 	r := &l.record
 	r.logStart, r.highWatermark = l.logStart.Load(), l.HighWatermark()
-	r.durable, r.written, r.through, r.snapshot = end, end, end, o.snapshotAt
-	r.activeBase, r.activeSize, r.size = o.active().Base(), o.active().Size(), (&view{o.segments}).size()
-	r.boot, r.clean = l.dir.boot, true
+	r.durable, r.written = end, end
+	l.noteStateLocked(o)
+	r.activeSize, r.size = o.active().Size(), (&view{o.segments}).size()
 	r.unstable = o.producers.unstable(math.MaxInt64)
+	r.clean = true
 	l.notedEnd = -1
 	if err := l.dir.table.write(l.slot, r); err != nil {
 		return err

@@ -140,7 +140,7 @@ func OpenDir(o DirOptions) (*Dir, error) {
 	if o.Go == nil || o.Path == "" {
 		return nil, errors.New("engine: DirOptions.Go and Path are required")
 	}
-	if err := o.FS.MkdirAll(o.Path, 0o755); err != nil {
+	if err := makeFolder(o.FS, o.Path); err != nil {
 		return nil, fmt.Errorf("log directory: %w", err)
 	}
 	lock, err := o.FS.Lock(join(o.Path, lockName))

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,6 +96,29 @@ func writeFile(fs vfs.FS, name string, content []byte) error {
 		err = fs.Rename(tmp, name)
 	}
 	return err
+}
+
+// makeFolder creates a folder and its parents, durably.
+func makeFolder(fs vfs.FS, path string) error {
+	var missing []string
+	for p := filepath.Clean(path); ; p = filepath.Dir(p) {
+		if _, err := fs.Stat(p); err == nil || p == filepath.Dir(p) {
+			break
+		}
+		missing = append(missing, p)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := fs.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	for _, p := range slices.Backward(missing) {
+		if err := fs.SyncDir(filepath.Dir(p)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // offsetName is the name of a file that belongs to an offset.

@@ -136,7 +136,7 @@ func (l *Log) note(why noteReason) error {
 	}
 	o.unnoted = 0
 	txns := txnsOf(o.txns)
-	activeBase := o.active().Base()
+	bases := o.bases()
 	l.mu.Unlock()
 
 	if epochsFile != nil {
@@ -153,7 +153,7 @@ func (l *Log) note(why noteReason) error {
 		}
 	}
 	if save {
-		if err := l.saveProducers(o, written, list); err != nil {
+		if err := l.saveProducers(o, written, list, bases); err != nil {
 			return l.fail(err)
 		}
 	}
@@ -162,7 +162,7 @@ func (l *Log) note(why noteReason) error {
 	r.durable, r.written = flushedTo, written
 	l.mu.Lock()
 	l.noteStateLocked(o)
-	r.activeBase = activeBase
+	r.activeBase = bases[len(bases)-1]
 	l.mu.Unlock()
 	if err := l.dir.table.write(l.slot, r); err != nil {
 		return l.fail(err)

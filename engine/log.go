@@ -30,6 +30,7 @@ type Log struct {
 	view                        atomic.Pointer[view]    // the segments; nil while the files are closed
 	failed                      atomic.Pointer[failure] // this log alone is offline: corruption
 	waitOn                      atomic.Pointer[segment.Segment]
+	damaged                     atomic.Bool // a reader met corruption, which was logged
 	used                        atomic.Bool // since the last look of Tick
 
 	work     sync.Mutex

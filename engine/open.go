@@ -90,7 +90,7 @@ func (l *Log) openJob() {
 	if err == nil && l.config.Load().Durable && l.flushedTo.Load() < l.logEnd.Load() {
 		_, err = l.Flush() // R9: what recovery found is acknowledged as durable only after a sync
 	}
-	if err != nil && !errors.Is(err, ErrDiskFull) && !errors.Is(err, ErrOffline) && !errors.Is(err, ErrClosed) {
+	if err != nil && l.offline() == nil && !errors.Is(err, ErrDiskFull) && !errors.Is(err, ErrClosed) {
 		l.dir.o.Log.Error("open log", "topic", l.topic, "partition", l.partition, "err", err)
 	}
 }
@@ -286,6 +286,9 @@ func (l *Log) prepare(o *opened) (err error) {
 func (l *Log) noteStateLocked(o *opened) {
 	r := &l.record
 	r.through, r.snapshot = min(r.written, o.producersNew), o.snapshotAt
+	if o.snapshotAt == noSnapshot {
+		r.through, r.snapshot = -1, -1 // look for the newest usable file
+	}
 	r.activeBase, r.boot, r.clean = o.active().Base(), l.dir.boot, false
 	r.unstable = o.producers.unstable(0)
 }
@@ -380,14 +383,17 @@ func (l *Log) loadState(o *opened, ls listing, end, through, snapshot int64) (fr
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
-	if o.epochs.truncateEnd(end) {
+	if o.epochs.truncateEnd(end + 1) { // the last one may have begun where an emptied log ends
 		o.epochsDirty = true
 	}
 	from, ok := l.loadNamed(o, end, through, snapshot)
 	if !ok {
 		from = l.loadNewest(&o.producers, ls, end, ls.bases[0])
-		if o.snapshotAt = from; len(o.producers.byID) == 0 {
-			o.snapshotAt = -1
+		switch {
+		case slices.Contains(ls.sidecars, from):
+			o.snapshotAt = from
+		case len(o.producers.byID) > 0:
+			o.snapshotAt = noSnapshot // they come from Kafka's file
 		}
 	}
 	return from, nil
@@ -448,7 +454,7 @@ func (l *Log) checkState(o *opened, from int64, below ...int64) error {
 	}
 	o.rebuilt = nil
 	for _, offset := range below {
-		first := o.segments[0].Base()
+		first := max(o.segments[0].Base(), l.logStart.Load())
 		if offset <= first || offset > o.active().NextOffset() {
 			continue
 		}

@@ -39,7 +39,7 @@ func (l *Log) Read(offset, bound int64, maxBytes int, minOne, block bool) (vfs.S
 		case errors.Is(err, segment.ErrClosed):
 			return vfs.Slice{}, ErrClosed
 		}
-		return vfs.Slice{}, l.fail(err)
+		return vfs.Slice{}, l.readFailed(err)
 	}
 }
 
@@ -178,7 +178,20 @@ func (l *Log) readError(v *view, s *segment.Segment, err error) error {
 	case l.view.Load() != v:
 		return ErrWait // the list changed meanwhile; nothing is under way, so the caller comes back at once
 	}
-	return l.fail(err)
+	return l.readFailed(err)
+}
+
+// readFailed sorts an error of a read. Damage that a reader meets refuses that range and no more: it is neither skipped, nor are the
+// records around it, nor appends, taken from those who can still use them.
+func (l *Log) readFailed(err error) error {
+	var corrupt *segment.CorruptError
+	if !errors.As(err, &corrupt) {
+		return l.fail(err)
+	}
+	if !l.damaged.Swap(true) {
+		l.dir.o.Log.Error("damaged records in the log", "topic", l.topic, "partition", l.partition, "err", err)
+	}
+	return err
 }
 
 // EpochAt is the leader epoch of the record at offset; -1 when unknown.

@@ -47,6 +47,7 @@ func (l *Log) recover() (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.epochs.truncateEnd(max(mark, ls.bases[0])) // what began above the mark is learnt from the batches again
 	if err := l.replaySegments(o, from, ls.bases[i]); err != nil {
 		o.abandon()
 		return nil, err
@@ -105,10 +106,6 @@ func (l *Log) recoverSegments(o *opened, ls listing, i int, mark, from int64, ca
 		total.Scanned += rec.Scanned
 		total.Cut += rec.Cut
 		total.Position = rec.Position
-		if rec.Cut > 0 {
-			l.dir.o.Log.Warn("torn tail cut", "topic", l.topic, "partition", l.partition, "offset", rec.NextOffset, "position", rec.Position,
-				"bytes", rec.Cut, "reason", rec.Reason, "kept", rec.CutPath)
-		}
 		o.add(s, txnIndex{unread: ls.txns[base]})
 		if i+1 == len(ls.bases) {
 			break

@@ -105,9 +105,7 @@ func (l *Log) roll() (*rolled, error) {
 	o.add(s, txnIndex{Txn: t})
 	o.firstTimestamp, o.pace, o.folderDirty = -1, pace{}, true
 	r := &rolled{o: o, base: base, list: o.captureLocked()}
-	for _, s := range o.segments {
-		r.bases = append(r.bases, s.Base())
-	}
+	r.bases = o.bases()
 	l.view.Store(&view{o.segments})
 	return r, nil
 }
@@ -138,7 +136,7 @@ func (l *Log) afterRoll(r *rolled) {
 	l.mu.Unlock()
 	var err error
 	if current {
-		if err = l.saveProducers(r.o, r.base, r.list); err == nil {
+		if err = l.saveProducers(r.o, r.base, r.list, r.bases); err == nil {
 			err = l.writeSnapshot(r.o, r.base, r.list, r.bases)
 		}
 		if err != nil {

@@ -80,8 +80,8 @@ func (o *opened) captureLocked() []producer {
 	return o.producers.sorted()
 }
 
-// saveProducers writes our producers file as of an offset and forgets all but the last two. Holds noting.
-func (l *Log) saveProducers(o *opened, offset int64, list []producer) error {
+// saveProducers writes our producers file as of an offset. Holds noting.
+func (l *Log) saveProducers(o *opened, offset int64, list []producer, bases []int64) error {
 	if o.snapshotAt >= offset {
 		return nil // a newer capture was faster
 	}
@@ -96,9 +96,12 @@ func (l *Log) saveProducers(o *opened, offset int64, list []producer) error {
 			return err
 		}
 		o.sidecars = insertOffset(o.sidecars, offset)
-		for len(o.sidecars) > 2 && o.sidecars[0] != offset {
-			l.unlink(offsetName(o.sidecars[0], producersSuffix))
-			o.sidecars = o.sidecars[1:]
+		// Kept, as Kafka keeps its snapshots: those at the bases of segments, for a truncation. And the last two, for a start.
+		for i := len(o.sidecars) - 3; i >= 0; i-- {
+			if at := o.sidecars[i]; !slices.Contains(bases, at) {
+				l.unlink(offsetName(at, producersSuffix))
+				o.sidecars = slices.Delete(o.sidecars, i, i+1)
+			}
 		}
 	}
 	l.mu.Lock()
@@ -129,7 +132,7 @@ func (l *Log) writeSnapshot(o *opened, offset int64, list []producer, bases []in
 	return nil
 }
 
-// dropState unlinks the files of producers that say something about offsets outside [from, to]. Holds noting.
+// dropState unlinks the files of producers that are named for offsets outside [from, to]. Holds noting.
 func (l *Log) dropState(o *opened, from, to int64) {
 	outside := func(suffix string) func(int64) bool {
 		return func(at int64) bool {
@@ -143,7 +146,7 @@ func (l *Log) dropState(o *opened, from, to int64) {
 	o.snapshots = slices.DeleteFunc(slices.Clone(o.snapshots), outside(snapshotSuffix))
 	o.sidecars = slices.DeleteFunc(slices.Clone(o.sidecars), outside(producersSuffix))
 	if o.snapshotAt >= 0 && !slices.Contains(o.sidecars, o.snapshotAt) {
-		o.snapshotAt = -1
+		o.snapshotAt = noSnapshot
 	}
 }
 
@@ -152,6 +155,17 @@ func (l *Log) unlink(name string) {
 	if err := l.dir.fs.Remove(l.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		l.dir.o.Log.Warn("unlink", "topic", l.topic, "partition", l.partition, "file", name, "err", err)
 	}
+}
+
+// noSnapshot says that no file of ours tells the state of the producers; -1 would say that there are none.
+const noSnapshot = -2
+
+func (o *opened) bases() []int64 {
+	list := make([]int64, len(o.segments))
+	for i, s := range o.segments {
+		list[i] = s.Base()
+	}
+	return list
 }
 
 func insertOffset(list []int64, offset int64) []int64 {
