@@ -239,7 +239,7 @@ func (tr *trace) command(line string) {
 		})
 		tr.report(err)
 	case "log":
-		tr.printf("%s", tr.dump(tr.l))
+		tr.printf("%s", cmpOr(tr.dump(tr.l), "empty"))
 	case "state":
 		tr.state()
 	case "files":
