@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace/millrace/internal/invariant"
 	"github.com/millrace/millrace/wire"
 	"github.com/millrace/millrace/wire/wiretest"
 )
@@ -29,7 +30,11 @@ func decodeBounded(t *testing.T, m wiretest.Message, version int16, body []byte)
 	t.Helper()
 	r = m.Request()
 	n := allocated(func() { err = r.Decode(version, body) })
-	if limit := 8*len(body) + 64<<10; n > limit {
+	limit := 8*len(body) + 64<<10
+	if invariant.Enabled { // the race detector's allocator rounds small strings up to twice as much
+		limit += 4 * len(body)
+	}
+	if n > limit {
 		t.Fatalf("%s v%d: %d bytes allocated for %d, more than %d: %.100x", m.Name, version, n, len(body), limit, body)
 	}
 	var decode *wire.DecodeError
@@ -105,6 +110,9 @@ func TestHostileLengthsEverywhere(t *testing.T) {
 		r := s.message.Request()
 		var body []byte
 		for at := range len(s.body) {
+			if testing.Short() && at%5 != 0 {
+				continue
+			}
 			for i, length := range lengths {
 				body = append(append(body[:0], s.body[:at]...), length...)
 				start := len(body)
