@@ -10,12 +10,12 @@ import (
 //
 // Gathering a frame asks first, with tryAdd, and waits its turn when the answer is no. What cannot be refused any more (bytes the transport
 // has already read, a frame the handler keeps, replies) is added all the same; a connection that adds so beyond the limit is paused, and
-// closed beyond limit + limit/4. Frames above firstFrame may use three quarters only, so that small requests pass where big ones wait.
+// beyond twice the limit closed. Frames above firstFrame may use three quarters only, so that small requests pass where big ones wait.
 //
 // No deadlock: when all memory lies in unfinished frames, the first in the queue gets the token. Its frame may grow to its full size
-// beyond the limit, and the token is free again when that frame's buffer is. So at most limit + limit/4 + MaxFrame is in use, and as long
-// as somebody waits, one frame grows. A token holder that does not hurry, and whoever sits on memory without progress while others wait,
-// is closed (sweep.go).
+// beyond the limit, and the token is free again when that frame's buffer is. So at most 2 limit + MaxFrame is in use, and as long as
+// somebody waits, one frame grows. A token holder that does not hurry, and whoever sits on memory without progress while others wait, is
+// closed (sweep.go).
 type budget struct {
 	limit   int64
 	used    atomic.Int64
@@ -44,7 +44,7 @@ func (b *budget) limitFor(big bool) int64 {
 	return b.limit
 }
 
-func (b *budget) hard() int64 { return b.limit + b.limit/4 }
+func (b *budget) hard() int64 { return 2 * b.limit }
 
 func (b *budget) add(n int64) { b.used.Add(n) }
 

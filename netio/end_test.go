@@ -40,9 +40,7 @@ func TestHalfCloseStillGetsAllReplies(t *testing.T) {
 		replies = append(replies, <-got)
 	}
 	conn := replies[0].Conn()
-	half := make(chan bool)
-	for !<-half1(conn, half) { // the end has been seen
-	}
+	awaitHalf(t, conn)
 	for i := len(replies) - 1; i >= 0; i-- { // more than the socket takes at once
 		r := replies[i]
 		r.Buf = append(r.Buf, r.Frame...)
@@ -63,10 +61,14 @@ func TestHalfCloseStillGetsAllReplies(t *testing.T) {
 	}
 }
 
-// half1 asks the loop whether the connection is half-closed.
-func half1(c *Conn, answer chan bool) chan bool {
-	c.Post(func() { go func(h bool) { answer <- h }(c.half) })
-	return answer
+// awaitHalf waits until the loop has seen the end of what the client sends.
+func awaitHalf(t *testing.T, c *Conn) {
+	t.Helper()
+	await(t, "the half-close", func() bool {
+		half := make(chan bool, 1)
+		c.Post(func() { half <- c.half })
+		return <-half
+	})
 }
 
 func TestHalfCloseWhileHeldHandlesWhatHasArrived(t *testing.T) {
@@ -107,9 +109,7 @@ func TestAClientThatResetsWhileHalfClosedIsNoticed(t *testing.T) {
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	half := make(chan bool)
-	for !<-half1(conn, half) {
-	}
+	awaitHalf(t, conn)
 	_ = c.SetLinger(0)
 	_ = c.Close()
 	if err := <-closed; err != io.EOF { // long before the request is answered
@@ -211,9 +211,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		if i == 0 { // one is half-closed: gnet knows nothing of it any more
 			conn := r.Conn()
 			_ = c.CloseWrite()
-			half := make(chan bool)
-			for !<-half1(conn, half) {
-			}
+			awaitHalf(t, conn)
 		}
 		defer r.Send()
 	}

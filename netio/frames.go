@@ -30,6 +30,7 @@ type inbound struct {
 	bytes               int64 // received in all
 	markBytes, markTick int64 // sweep.go: how many, and when, at the start of the progress window
 	sweptBytes          int64 // at the last sweep
+	slow                int   // sweeps in a row that found too little progress
 }
 
 const (
@@ -291,7 +292,7 @@ func (in *inbound) partial() bool { return in.need > 0 || in.sizeLen > 0 }
 // mark begins a progress window.
 func (in *inbound) mark(c *Conn) { in.markBytes, in.markTick = in.bytes, c.loop.tick }
 
-// held is the memory the connection's input takes.
+// memory is the memory the connection's input takes.
 func (in *inbound) memory() int64 { return int64(cap(in.frame) + cap(in.stash)) }
 
 // drop frees everything.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -224,11 +225,13 @@ func heap() int64 {
 func TestASlowReaderCostsNoCPUAndBoundedMemory(t *testing.T) {
 	const requests, size = 2000, 1 << 20
 	f := newFile(t, vfs.OS, t.TempDir(), size, true)
+	var stuck atomic.Int64
 	s, _ := serve(t, funcs{frame: func(_ *Conn, r *Reply) {
 		if len(r.Frame) == 1 {
 			echo(nil, r)
 			return
 		}
+		stuck.Add(1)
 		r.Buf = append(r.Buf, r.Frame...)
 		r.Insert(len(r.Buf), f.slice(0, size))
 		r.Send()
@@ -246,7 +249,7 @@ func TestASlowReaderCostsNoCPUAndBoundedMemory(t *testing.T) {
 		st := s.Stats()
 		return st.Stalls > 0 && st.Frames >= 64
 	})
-	frames := s.Stats().Frames
+	frames := stuck.Load()
 	if grown := heap() - before; grown > 4<<20 {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
@@ -262,8 +265,8 @@ func TestASlowReaderCostsNoCPUAndBoundedMemory(t *testing.T) {
 		other.send([]byte("x"))
 		other.expect([]byte("x"))
 	}
-	if got := s.Stats().Frames - frames; got != 100 {
-		t.Errorf("%d frames were handled meanwhile, want 100", got)
+	if got := stuck.Load(); got != frames || frames > 100 {
+		t.Errorf("%d requests of the stuck client were handled, then %d more", frames, got-frames)
 	}
 	buf := make([]byte, 4+2+size)
 	for i, p := range numbered(requests) {
@@ -300,10 +303,9 @@ func TestAReaderOfLargeRepliesFromMemoryIsPausedThenClosed(t *testing.T) {
 
 func TestBudgetLetsManyBigFramesThroughOneAfterTheOther(t *testing.T) {
 	const clients, size = 12, 5 << 20
-	var peak int64 // loop only
-	var s *Server
-	s, _ = serve(t, funcs{frame: func(c *Conn, r *Reply) {
-		peak = max(peak, s.budget.used.Load())
+	var peak atomic.Int64
+	s, _ := serve(t, funcs{frame: func(c *Conn, r *Reply) {
+		peak.Store(max(peak.Load(), c.loop.server.budget.used.Load())) // one loop
 		if len(r.Frame) == size {
 			r.Keep()
 			r.Buf = append(r.Buf, r.Frame[:8]...)
@@ -311,7 +313,7 @@ func TestBudgetLetsManyBigFramesThroughOneAfterTheOther(t *testing.T) {
 			return
 		}
 		echo(c, r)
-	}}, func(o *Options) { o.Loops, o.Budget, o.MaxFrame = 1, 8<<20, size })
+	}}, func(o *Options) { o.Loops, o.Budget, o.MaxFrame, o.pressureTime = 1, 8<<20, size, time.Hour })
 	var wait sync.WaitGroup
 	for i := range clients {
 		c := dial(t, s)
@@ -335,10 +337,10 @@ func TestBudgetLetsManyBigFramesThroughOneAfterTheOther(t *testing.T) {
 		other.expect([]byte("small"))
 	}
 	wait.Wait()
-	if limit := int64(8<<20 + 2<<20 + size); peak > limit {
-		t.Errorf("%d bytes were in use, the bound is %d", peak, limit)
+	if limit := int64(2*8<<20 + size); peak.Load() > limit {
+		t.Errorf("%d bytes were in use, the bound is %d", peak.Load(), limit)
 	}
-	t.Logf("peak %d, %+v", peak, s.Stats())
+	t.Logf("peak %d, %+v", peak.Load(), s.Stats())
 }
 
 // Clients that send half of a big frame and stop take all memory. Who waits behind them gets it in bounded time, and small requests do not notice.
@@ -346,7 +348,7 @@ func TestBudgetTakesMemoryFromThoseWhoSitOnIt(t *testing.T) {
 	const clients, size = 8, 4 << 20
 	s, log := serve(t, funcs{}, func(o *Options) {
 		o.Budget, o.MaxFrame = 8<<20, size
-		o.progressWindow = 400 * time.Millisecond // a sweep each 50 ms
+		o.pressureTime = 200 * time.Millisecond
 	})
 	for range clients {
 		c := dial(t, s)

@@ -54,13 +54,14 @@ type Options struct {
 	MaxFrame       int           // bytes of one request's payload; default 100 MiB
 	MaxConnections int           // default and upper limit: what the limit of open files leaves
 	IdleTimeout    time.Duration // a connection without traffic and without a request in work is closed; default 10 minutes, < 0 is never
-	Budget         int64         // bytes that frames and unsent replies of all connections may hold together; default 256 MiB
+	Budget         int64         // bytes that frames and unsent replies of all connections may hold together; default 128 MiB. See budget.go for what may exceed it
 	MaxQueued      int           // requests of one connection in work or with their reply unsent; default 512. At the limit reading pauses
 	Log            *slog.Logger  // default slog.Default
 	Fatal          func(error)   // the server died by itself: called once, on a goroutine of its own; default: panic
 
 	// What tests shorten.
 	progressWindow time.Duration // a partial frame must grow by progressBytes within this time; default 10 s
+	pressureTime   time.Duration // how long one may sit on memory that others wait for; default 5 s
 	maxQueuedBytes int64         // bytes of one connection's unsent replies at which reading pauses; default 4 MiB
 	flushBudget    int           // bytes after which one connection's sending lets others on the loop go first; default 4 MiB
 }
@@ -87,10 +88,13 @@ func (o Options) withDefaults() Options {
 		o.IdleTimeout = 10 * time.Minute
 	}
 	if o.Budget == 0 {
-		o.Budget = 256 << 20
+		o.Budget = 128 << 20
 	}
 	if o.progressWindow == 0 {
 		o.progressWindow = 10 * time.Second
+	}
+	if o.pressureTime == 0 {
+		o.pressureTime = 5 * time.Second
 	}
 	if o.maxQueuedBytes == 0 {
 		o.maxQueuedBytes = 4 << 20

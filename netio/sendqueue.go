@@ -366,9 +366,6 @@ func (c *Conn) writable(events uint32) {
 	}
 }
 
-// memory is what the connection's unsent replies take.
-func (o *outbound) memory() int64 { return o.queued }
-
 // drop releases all that is done. What is in work finds the connection dead.
 func (o *outbound) drop(c *Conn) {
 	for r := o.head; r != nil; {

@@ -20,9 +20,9 @@ const (
 	longestSweepPeriod = time.Second
 )
 
-// sweepEvery is short enough for the time-outs to be kept to about an eighth.
+// sweepEvery is short enough for the time-outs to be kept about.
 func sweepEvery(o *Options) time.Duration {
-	every := min(longestSweepPeriod, o.progressWindow/8)
+	every := min(longestSweepPeriod, o.progressWindow/8, o.pressureTime/2)
 	if o.IdleTimeout > 0 {
 		every = min(every, o.IdleTimeout/8)
 	}
@@ -102,14 +102,15 @@ func (c *Conn) overdue() error {
 		}
 		c.in.mark(c)
 	}
-	inWork := c.out.slots > 0 && !c.out.stalled // a stalled one waits for its client, not for us
-	if s.options.IdleTimeout > 0 && !inWork && now-c.active > s.ticks(s.options.IdleTimeout) {
+	ours := c.waiting || c.out.slots > 0 && !c.out.stalled // a stalled one waits for its client, not for us
+	if s.options.IdleTimeout > 0 && !ours && now-c.active > s.ticks(s.options.IdleTimeout) {
 		return ErrIdle
 	}
 	return nil
 }
 
-// sitsOn is the memory a connection holds while it makes too little progress for times when others wait for memory; 0 if it is not to blame.
+// sitsOn is the memory a connection has held for pressureTime with too little progress; 0 if it is not to blame. What is paused by us, or
+// waits for our answer, is not.
 func (c *Conn) sitsOn() int64 {
 	least := max(int64(pressureRate*c.loop.server.every/time.Second), 1)
 	var m int64
@@ -117,9 +118,13 @@ func (c *Conn) sitsOn() int64 {
 		m += c.in.memory()
 	}
 	if c.out.stalled && c.out.bytes-c.out.swept < least {
-		m += c.out.memory()
+		m += c.out.queued
 	}
 	if m < pressureMemory {
+		c.in.slow = 0
+		return 0
+	}
+	if c.in.slow++; int64(c.in.slow) < c.loop.server.ticks(c.loop.server.options.pressureTime) {
 		return 0
 	}
 	return m
