@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -304,13 +305,13 @@ func shape(t testing.TB, resp *kmsg.FetchResponse) string {
 	t.Helper()
 	var b strings.Builder
 	if resp.ErrorCode != 0 {
-		fmt.Fprintf(&b, "error %v ", wire.Code(resp.ErrorCode))
+		fmt.Fprintf(&b, "error %s ", wire.Code(resp.ErrorCode).String())
 	}
 	for _, rt := range resp.Topics {
 		for _, rp := range rt.Partitions {
 			fmt.Fprintf(&b, "%s-%d:", rt.Topic, rp.Partition)
 			if rp.ErrorCode != 0 {
-				fmt.Fprintf(&b, "%v ", wire.Code(rp.ErrorCode))
+				fmt.Fprintf(&b, "%s ", wire.Code(rp.ErrorCode).String())
 				continue
 			}
 			values, _ := valuesOf(t, rp.RecordBatches)
@@ -502,6 +503,7 @@ func TestParkedFetchEndsWithItsConnection(t *testing.T) {
 		req.MaxWaitMillis = 60_000
 		raw.send(req)
 		waitParked(t, n, 1)
+		raw.conn.(*net.TCPConn).SetLinger(0) // gone, not only done with writing: netio answers what a half-closed connection has asked
 		raw.conn.Close()
 		waitParked(t, n, 0)
 	}
