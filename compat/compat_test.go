@@ -1,0 +1,65 @@
+//go:build compat
+
+// Package compat puts other people's clients in front of the real binary, and Kafka's own programs over its files: kcat (librdkafka),
+// franz-go and Kafka's Java tools. Run it by `make compat`, which fetches what it needs by setup.sh.
+//
+// Every test runs a broker of its own, the binary built from ./cmd/millrace. With MILLRACE_COMPAT_BOOTSTRAP=host:port the
+// matrix of clients runs against a broker that runs already, whosever it is.
+package compat
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+var (
+	bootstrap = os.Getenv("MILLRACE_COMPAT_BOOTSTRAP")
+	mib       = flag.Int("mib", 256, "text to move through the matrix of clients, in MiB")
+)
+
+var millrace string // the binary under test
+
+// Class paths of Kafka's two releases; see setup.sh.
+var serverJars, toolJars string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(func() int {
+		cache := os.Getenv("XDG_CACHE_HOME")
+		if cache == "" {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+			cache = filepath.Join(home, ".cache")
+		}
+		for artifact, path := range map[string]*string{"kafka_2.13-4.4.0": &serverJars, "kafka-tools-4.3.1": &toolJars} {
+			dir := filepath.Join(cache, "millrace-compat", artifact)
+			if _, err := os.Stat(filepath.Join(dir, ".complete")); err != nil {
+				fmt.Fprintln(os.Stderr, "Kafka's jars are missing: run compat/setup.sh first, or make compat")
+				return 1
+			}
+			*path = filepath.Join(dir, "lib", "*")
+		}
+		dir, err := os.MkdirTemp("", "millrace-compat-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		millrace = filepath.Join(dir, "millrace")
+		build := exec.CommandContext(context.Background(), "go", "build", "-o", millrace, "github.com/millrace/millrace/cmd/millrace")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil && bootstrap == "" {
+			fmt.Fprintf(os.Stderr, "building the binary under test: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
