@@ -248,7 +248,7 @@ func TestAppendInOSModeMakesNoSystemCall(t *testing.T) {
 		if file := c.file(); !network[c.name] || strings.HasPrefix(file, "/") && c.name != "epoll_ctl" {
 			touched[c.name+" "+filepath.Base(file)]++
 		}
-		if c.result > 0 && (strings.HasPrefix(c.name, "send") || strings.HasPrefix(c.name, "write")) && strings.Contains(c.file(), "TCP") {
+		if c.result > 0 && (strings.HasPrefix(c.name, "send") || strings.HasPrefix(c.name, "write")) && strings.HasPrefix(c.file(), "socket:") {
 			replies++
 		}
 	}
@@ -289,10 +289,24 @@ func TestIdleLongPollsWakeNothing(t *testing.T) {
 		cl.Close()
 	}
 	parked.Wait()
-	t.Logf("system calls in 3 s: %d idle, %d with %d parked fetches", len(baseline), len(waiting), polls)
-	if len(waiting) > len(baseline)+polls/2 {
-		t.Errorf("%d parked fetches cost %d system calls in 3 s, an idle broker %d", polls, len(waiting), len(baseline))
+	t.Logf("system calls in 3 s: idle %v, with %d parked fetches %v", byName(baseline), polls, byName(waiting))
+	if idle, parked := wakes(baseline), wakes(waiting); parked > idle+polls/2 {
+		t.Errorf("%d parked fetches cost %d system calls in 3 s, an idle broker %d", polls, parked, idle)
 	}
+}
+
+// wakes counts the calls of a broker that does something; the Go runtime's own sleeps go on as long as anything in the process moves.
+func wakes(calls []call) int {
+	n := byName(calls)
+	return len(calls) - n["nanosleep"] - n["futex"] - n["sched_yield"] - n["sched_getaffinity"] - n["getpid"] - n["tgkill"] - n["rt_sigreturn"]
+}
+
+func byName(calls []call) map[string]int {
+	n := map[string]int{}
+	for _, c := range calls {
+		n[c.name]++
+	}
+	return n
 }
 
 // established counts the broker's connections that have unread bytes waiting (from /proc/net/tcp).

@@ -13,7 +13,7 @@ const (
 	maxTags = 64
 	// maxFactor and maxExtra bound what decoding a request may allocate: maxFactor times its size, and maxExtra.
 	maxFactor = 8
-	maxExtra  = 48 << 10
+	maxExtra  = 1 << 20
 	// firstGrowth is how many elements of an array are made room for before any of them has been read.
 	firstGrowth = 1000
 	// maxHeld is what the slices in a message may keep from one use to the next.

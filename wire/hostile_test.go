@@ -30,7 +30,7 @@ func decodeBounded(t *testing.T, m wiretest.Message, version int16, body []byte)
 	t.Helper()
 	r = m.Request()
 	n := allocated(func() { err = r.Decode(version, body) })
-	limit := 8*len(body) + 64<<10
+	limit := 8*len(body) + 1<<20 + 16<<10
 	if invariant.Enabled { // the race detector's allocator rounds small strings up to twice as much
 		limit += 4 * len(body)
 	}

@@ -45,7 +45,7 @@
 //
 // Nothing in a frame is believed: lengths are checked against the bytes left before they are used, an array needs its minimal
 // size in the frame before a byte is allocated for it, a struct has at most 64 tagged fields, strings are UTF-8, and a request
-// may not cost more than 8 times its own size and 48 KiB. Bytes after a request's last field are ignored, as Kafka does.
+// may not cost more than 8 times its own size and 1 MiB. Bytes after a request's last field are ignored, as Kafka does.
 //
 // # Encoding
 //
