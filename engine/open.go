@@ -462,7 +462,8 @@ func (l *Log) checkState(o *opened, from int64, below ...int64) error {
 		if err != nil {
 			return err
 		}
-		if h.LeaderEpoch() >= 0 && o.epochs.at(offset-1) != h.LeaderEpoch() {
+		// The checkpoint is as old as its last write and may have lost epochs at its end; at its beginning, when LogStart went back.
+		if h.LeaderEpoch() >= 0 && (o.epochs.at(offset-1) != h.LeaderEpoch() || o.epochs.at(first) < 0) {
 			l.dir.o.Log.Warn("leader epochs rebuilt", "topic", l.topic, "partition", l.partition, "offset", offset-1,
 				"leaderEpoch", h.LeaderEpoch(), "checkpoint", o.epochs.String())
 			return l.rebuildEpochs(o)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 
 	"github.com/millrace/millrace/segment"
@@ -36,8 +37,10 @@ func (l *Log) recover() (*opened, error) {
 		return l.create()
 	}
 	o := l.newOpened()
-	i := max(0, len(ls.bases)-1)
-	for i > 0 && ls.bases[i] > mark {
+	// A segment that was not flushed since it was sealed may still have the space that was allocated ahead: those that end at or above
+	// flushedTo are looked at, even if nothing in them has to be verified.
+	i := len(ls.bases) - 1
+	for i > 0 && ls.bases[i] >= l.flushedTo.Load() {
 		i--
 	}
 	if err := l.addSealed(o, ls, i); err != nil {
@@ -85,13 +88,17 @@ func (l *Log) slotTrusted() bool {
 func (l *Log) recoverSegments(o *opened, ls listing, i int, mark, from int64, cached bool) (total segment.Recovered, err error) {
 	holes := l.config.Load().Compacted
 	for ; i < len(ls.bases); i++ {
-		base := ls.bases[i]
+		base, next := ls.bases[i], int64(math.MaxInt64)
+		if i+1 < len(ls.bases) {
+			next = ls.bases[i+1]
+		}
+		verified := min(max(mark, base), next)
 		ro := segment.RecoverOptions{
-			From:          max(mark, base),
+			From:          verified,
 			Durable:       l.flushedTo.Load(),
 			MinEpoch:      o.epochs.latest(),
 			Holes:         holes,
-			Replay:        min(max(from, base), max(mark, base)),
+			Replay:        min(max(from, base), verified),
 			DistrustIndex: !cached,
 		}
 		s, rec, err := segment.Recover(l.path(""), base, l.segmentOptions(), ro, func(b record.Batch, _ int64) error {
@@ -110,7 +117,6 @@ func (l *Log) recoverSegments(o *opened, ls listing, i int, mark, from int64, ca
 		if i+1 == len(ls.bases) {
 			break
 		}
-		next := ls.bases[i+1]
 		if rec.Cut > 0 || s.NextOffset() < next && !holes {
 			return total, l.dropSegments(o, ls.bases[i+1:], mark)
 		}
