@@ -382,11 +382,11 @@ func TestIdleSegmentsHoldNoOpenFile(t *testing.T) {
 func TestSpareBecomesTheNextSegment(t *testing.T) {
 	everywhere(t, func(t *testing.T, w world) {
 		r := rand.New(rand.NewPCG(5, 6))
-		sp, err := Prepare(w.dir, w.options())
-		if err != nil {
+		if _, err := Prepare(w.dir, w.options()); err != nil { // is left behind
 			t.Fatal(err)
 		}
-		if sp, err = Prepare(w.dir, w.options()); err != nil { // one is left behind
+		sp, err := Prepare(w.dir, w.options())
+		if err != nil {
 			t.Fatal(err)
 		}
 		entries, _ := w.fs.ReadDir(w.dir)
