@@ -10,7 +10,7 @@ import (
 //   - The client does not know yet what the broker speaks, so a version from the future is answered too: in version 0, with
 //     UNSUPPORTED_VERSION and the versions of this one API. Its body cannot be read and is not.
 //   - From version 3 on the client's software names itself, in a form that may stand in metrics and logs.
-//   - From version 5 on it may say whom it believes to talk to (KIP-1242).
+//   - From version 5 on it may say whom it believes to talk to, cluster and node together or neither (KIP-1242).
 //   - Supported features whose lowest level is 0 may not be told to versions below 4 (KAFKA-17492). Features of APIs that are not
 //     built are neither supported nor finalized (DESIGN D1).
 
@@ -36,7 +36,9 @@ func (n *Node) handleAPIVersions(c *call) {
 	switch {
 	case version >= 3 && !(softwareName(req.ClientSoftwareName) && softwareName(req.ClientSoftwareVersion)):
 		resp.ErrorCode = wire.InvalidRequest
-	case req.ClusterID.Valid && req.ClusterID.Value != im.ClusterID(), req.NodeID >= 0 && req.NodeID != n.id:
+	case req.ClusterID.Valid != (req.NodeID != -1):
+		resp.ErrorCode = wire.InvalidRequest
+	case req.ClusterID.Valid && (req.ClusterID.Value != im.ClusterID() || req.NodeID != n.id):
 		resp.ErrorCode = wire.RebootstrapRequired
 	default:
 		n.fillAPIVersions(resp, im, version)

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/millrace/millrace/internal/config"
@@ -15,6 +14,7 @@ import (
 //   - No keys named, null or an empty list, means all settings; names that are no settings are passed over.
 //   - A broker's settings are known to itself alone, so it must be asked. The broker named "" is the default of all brokers: what has been set
 //     for all at run time, which needs IncrementalAlterConfigs, so it is empty yet.
+//   - An answer is at most about 32 MiB, whatever the request; the resources it has no room for are refused and can be asked for again.
 //   - Groups, client metrics and the log levels of a broker have no settings here; a resource of these kinds is refused.
 
 const (
@@ -22,6 +22,9 @@ const (
 	brokerResource       = 4
 	brokerLoggerResource = 8
 )
+
+// maxConfigsAnswer bounds the answer: eight bytes of a request can ask for 350 settings with their texts.
+const maxConfigsAnswer = 32 << 20
 
 func (n *Node) handleDescribeConfigs(c *call) {
 	req := new(wire.DescribeConfigsRequest)
@@ -31,44 +34,69 @@ func (n *Node) handleDescribeConfigs(c *call) {
 	}
 	// A request may name thousands of resources with 350 settings each: not on the connection's loop.
 	n.workers.check.Go(func() {
-		resp := new(wire.DescribeConfigsResponse)
-		resp.Default()
+		d := configsAnswer{node: n, synonyms: req.IncludeSynonyms, docs: req.IncludeDocumentation}
+		d.resp.Default()
 		for i := range req.Resources {
-			n.describeConfigs(resp.AddResult(), req, &req.Resources[i])
+			d.describe(&req.Resources[i])
 		}
-		c.respond(func(dst []byte) []byte { return resp.Append(c.header.Version, dst) })
+		c.respond(func(dst []byte) []byte { return d.resp.Append(c.header.Version, dst) })
 	})
 }
 
-func (n *Node) describeConfigs(result *wire.DescribeConfigsResponseResult, req *wire.DescribeConfigsRequest, resource *wire.DescribeConfigsRequestResource) {
+// configsAnswer is an answer in the making.
+type configsAnswer struct {
+	node           *Node
+	synonyms, docs bool // wanted
+	resp           wire.DescribeConfigsResponse
+	size           int // about, in bytes
+}
+
+func (d *configsAnswer) describe(resource *wire.DescribeConfigsRequestResource) {
+	result := d.resp.AddResult()
 	result.ResourceType, result.ResourceName = resource.ResourceType, resource.ResourceName
-	entries, err := n.configEntries(resource.ResourceType, resource.ResourceName)
+	if d.size > maxConfigsAnswer {
+		result.ErrorCode, result.ErrorMessage = wire.PolicyViolation, wire.Str("The answer would be too large: ask for fewer resources at a time.")
+		return
+	}
+	entries, err := d.node.configEntries(resource.ResourceType, resource.ResourceName)
 	if err != nil {
 		result.ErrorCode, result.ErrorMessage = err.code, wire.Str(err.text)
 		return
 	}
 	result.ErrorMessage = wire.Str("") // as Kafka
+	var wanted map[string]bool
+	if len(resource.ConfigurationKeys) > 0 {
+		wanted = make(map[string]bool, len(resource.ConfigurationKeys))
+		for _, key := range resource.ConfigurationKeys {
+			wanted[key] = true
+		}
+	}
 	for i := range entries {
-		e := &entries[i]
-		if len(resource.ConfigurationKeys) > 0 && !slices.Contains(resource.ConfigurationKeys, e.Name) {
-			continue
+		if wanted == nil || wanted[entries[i].Name] {
+			d.add(result, &entries[i])
 		}
-		s := result.AddConfig()
-		s.Name, s.Value, s.ReadOnly = e.Name, entryValue(*e), e.ReadOnly
-		s.ConfigSource, s.IsSensitive, s.ConfigType = int8(e.Source), e.Sensitive, int8(e.Type)
-		if req.IncludeDocumentation {
-			s.Documentation = wire.Str(e.Doc)
+	}
+}
+
+func (d *configsAnswer) add(result *wire.DescribeConfigsResponseResult, e *config.Entry) {
+	s := result.AddConfig()
+	s.Name, s.Value, s.ReadOnly = e.Name, entryValue(*e), e.ReadOnly
+	s.ConfigSource, s.IsSensitive, s.ConfigType = int8(e.Source), e.Sensitive, int8(e.Type)
+	d.size += 16 + len(e.Name) + len(e.Value)
+	if d.docs {
+		s.Documentation = wire.Str(e.Doc)
+		d.size += len(e.Doc)
+	}
+	if !d.synonyms {
+		return
+	}
+	for _, from := range e.Synonyms {
+		y := s.AddSynonym()
+		y.Name, y.Source = from.Name, int8(from.Source)
+		if !from.Null {
+			y.Value = wire.Str(from.Value)
 		}
-		if !req.IncludeSynonyms {
-			continue
-		}
-		for _, from := range e.Synonyms {
-			y := s.AddSynonym()
-			y.Name, y.Source = from.Name, int8(from.Source)
-			if !from.Null {
-				y.Value = wire.Str(from.Value)
-			}
-		}
+		d.size += 8 + len(from.Name) + len(from.Value)
 	}
 }
 

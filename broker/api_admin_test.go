@@ -486,14 +486,15 @@ func TestApiVersionsHandshake(t *testing.T) {
 			t.Errorf("client %q: %d", pair, resp.ErrorCode)
 		}
 	}
-	// Version 5 may say whom it believes to talk to.
+	// Version 5 may say whom it believes to talk to, cluster and node or neither.
 	for _, c := range []struct {
 		cluster *string
 		node    int32
 		code    int16
 	}{
-		{nil, -1, 0}, {kmsg.StringPtr(a.dirClusterID()), 1, 0}, {nil, 1, 0}, {kmsg.StringPtr(a.dirClusterID()), -1, 0},
-		{kmsg.StringPtr("another"), -1, 129}, {nil, 2, 129}, {kmsg.StringPtr(a.dirClusterID()), 2, 129},
+		{nil, -1, 0}, {kmsg.StringPtr(a.dirClusterID()), 1, 0},
+		{kmsg.StringPtr(a.dirClusterID()), 2, 129}, {kmsg.StringPtr("another"), 1, 129}, {kmsg.StringPtr("another"), -2, 129},
+		{nil, 1, 42}, {kmsg.StringPtr(a.dirClusterID()), -1, 42}, {kmsg.StringPtr("another"), -1, 42}, {kmsg.StringPtr(""), -1, 42},
 	} {
 		req := request(5, "test", "1")
 		req.ClusterID, req.NodeID = c.cluster, c.node
@@ -833,7 +834,7 @@ func TestDescribeConfigs31(t *testing.T) {
 	}
 
 	r := askAdmin[*kmsg.DescribeConfigsResponse](a, describeRequest(4, kmsg.ConfigResourceTypeTopic, "set", "retention.ms", "no.such.setting")).Resources[0]
-	if len(r.Configs) != 1 || r.Configs[0].Name != "retention.ms" || r.Configs[0].ConfigSynonyms != nil && len(r.Configs[0].ConfigSynonyms) > 0 || r.Configs[0].Documentation != nil {
+	if len(r.Configs) != 1 || r.Configs[0].Name != "retention.ms" || len(r.Configs[0].ConfigSynonyms) > 0 || r.Configs[0].Documentation != nil {
 		t.Errorf("one key: %+v", r.Configs)
 	}
 	empty := describeRequest(4, kmsg.ConfigResourceTypeTopic, "set")
@@ -889,6 +890,50 @@ func TestDescribeConfigs31(t *testing.T) {
 		if r.ErrorCode != c.code || len(r.Configs) != 0 || r.ResourceName != c.name || r.ResourceType != c.kind {
 			t.Errorf("%d %q: %+v, want %d", c.kind, c.name, r, c.code)
 		}
+	}
+}
+
+// A small request must not make the broker answer with gigabytes: what does not fit is refused, resource by resource.
+func TestDescribeConfigsIsBounded(t *testing.T) {
+	a := startAdminNode(t)
+	req := describeRequest(4, kmsg.ConfigResourceTypeBroker, "1")
+	req.IncludeSynonyms, req.IncludeDocumentation = true, true
+	for range 2000 {
+		req.Resources = append(req.Resources, req.Resources[0])
+	}
+	conn := a.dial()
+	frame := kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)
+	if _, err := conn.Write(frame); err != nil {
+		t.Fatal(err)
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if len(body) > 2*maxConfigsAnswer {
+		t.Fatalf("%d bytes answer %d", len(body), len(frame))
+	}
+	if _, err := io.ReadFull(conn, body); err != nil {
+		t.Fatal(err)
+	}
+	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+	if err := resp.ReadFrom(body[5:]); err != nil {
+		t.Fatal(err)
+	}
+	answered, refused := 0, 0
+	for _, r := range resp.Resources {
+		switch {
+		case r.ErrorCode == 0 && len(r.Configs) == len(config.Broker):
+			answered++
+		case r.ErrorCode == kerr.PolicyViolation.Code && len(r.Configs) == 0 && r.ErrorMessage != nil:
+			refused++
+		default:
+			t.Fatalf("%d: %d settings", r.ErrorCode, len(r.Configs))
+		}
+	}
+	if answered == 0 || refused == 0 || answered+refused != 2001 {
+		t.Errorf("%d answered, %d refused", answered, refused)
 	}
 }
 

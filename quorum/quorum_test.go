@@ -58,9 +58,6 @@ func start(t testing.TB, fs *vfs.Mem, o Options) (*node, error) {
 func startBooted(t testing.TB, fs *vfs.Mem, boot int64, o Options) (*node, error) {
 	t.Helper()
 	n := &node{t: t, fs: fs, jobs: &jobs{}, rand: rand.New(rand.NewPCG(uint64(len(t.Name())), 8)).Uint64}
-	if err := errors.Join(fs.MkdirAll(dataDir, 0o755), fs.SyncDir(".")); err != nil {
-		t.Fatal(err)
-	}
 	logger := slog.New(slog.NewTextHandler(&lockedWriter{w: &n.log}, nil))
 	dir, err := engine.OpenDir(engine.DirOptions{FS: fs, Path: dataDir, Go: n.jobs.run, NodeID: 1, BootID: fmt.Sprint("boot-", boot), Rand: n.rand})
 	if err != nil {
