@@ -18,6 +18,7 @@ type call struct {
 	reply  *netio.Reply
 	header wire.Header // ClientID is a view of the frame: valid after Frame returns only if keep was called
 	body   []byte      // a view of the frame, as above
+	kept   bool
 }
 
 var calls = sync.Pool{New: func() any { return new(call) }}
@@ -58,8 +59,13 @@ func (n *Node) Closed(conn *netio.Conn, err error) {
 	}
 }
 
-// keep makes the frame (header.ClientID, body and every view of it) live until the call is answered. Loop only, before the handler returns.
+// keep makes the frame (header.ClientID, body and every view of it) live until the call is answered. Loop only, before the handler returns;
+// once is enough.
 func (c *call) keep() {
+	if c.kept {
+		return
+	}
+	c.kept = true
 	before := c.reply.Frame
 	c.reply.Keep()
 	after := c.reply.Frame

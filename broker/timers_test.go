@@ -2,6 +2,7 @@ package broker
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,20 +55,20 @@ func TestTimersFireWhenDue(t *testing.T) {
 func TestTimersOfOneMillisecondFireTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTimers()
-		fired := 0
+		var fired atomic.Int32
 		for range 100 {
-			x := &timer{fire: func() { fired++ }}
+			x := &timer{fire: func() { fired.Add(1) }}
 			ts.add(x, 500)
 		}
 		time.Sleep(400 * time.Millisecond)
 		synctest.Wait()
-		if fired != 0 {
-			t.Fatalf("%d fired before the first deadline", fired)
+		if fired.Load() != 0 {
+			t.Fatalf("%d fired before the first deadline", fired.Load())
 		}
 		time.Sleep(200 * time.Millisecond)
 		synctest.Wait()
-		if fired != 100 {
-			t.Fatalf("%d of 100 fired", fired)
+		if fired.Load() != 100 {
+			t.Fatalf("%d of 100 fired", fired.Load())
 		}
 		ts.stop()
 	})
@@ -76,15 +77,15 @@ func TestTimersOfOneMillisecondFireTogether(t *testing.T) {
 func TestTimersFireAllAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTimers()
-		fired := 0
-		a, b := &timer{fire: func() { fired++ }}, &timer{fire: func() { fired++ }}
+		var fired atomic.Int32
+		a, b := &timer{fire: func() { fired.Add(1) }}, &timer{fire: func() { fired.Add(1) }}
 		ts.add(a, 30_000)
 		ts.fireAll()
 		ts.add(b, 30_000) // set by a fetch that parked at that moment
 		time.Sleep(10 * time.Millisecond)
 		synctest.Wait()
-		if fired != 2 {
-			t.Fatalf("%d of 2 fired", fired)
+		if fired.Load() != 2 {
+			t.Fatalf("%d of 2 fired", fired.Load())
 		}
 		ts.stop()
 	})
