@@ -161,8 +161,7 @@ func TestAppendAndSliceAllocateNothing(t *testing.T) {
 
 const straceDir = "MILLRACE_SEGMENT_STRACE_DIR"
 
-// TestAppendMakesNoSystemCall runs itself under strace: between two marks (writes to a bad descriptor) thousands of batches are appended
-// to a mapped tail.
+// TestAppendMakesNoSystemCall runs itself under strace: between two marks in the trace thousands of batches are appended to a mapped tail.
 func TestAppendMakesNoSystemCall(t *testing.T) {
 	if dir := os.Getenv(straceDir); dir != "" {
 		appendUnderStrace(t, dir)
@@ -175,6 +174,18 @@ func TestAppendMakesNoSystemCall(t *testing.T) {
 	if err != nil {
 		t.Skip("strace is not installed: system calls of an append were not counted")
 	}
+	// The scheduler of the runtime may stop the appender in the middle when the machine is busy; a call of Append's own is in every run.
+	var calls []string
+	for range 5 {
+		if calls = callsUnderStrace(t, strace); len(calls) == 0 {
+			return
+		}
+	}
+	t.Errorf("%d system calls during %d appends:\n%s", len(calls), straceAppends, strings.Join(calls, "\n"))
+}
+
+// callsUnderStrace returns the system calls between the marks, of the thread that appends.
+func callsUnderStrace(t *testing.T, strace string) (calls []string) {
 	trace := t.TempDir() + "/trace"
 	cmd := exec.Command(strace, "-f", "-o", trace, os.Args[0], "-test.run=^TestAppendMakesNoSystemCall$", "-test.count=1")
 	cmd.Env = append(os.Environ(), straceDir+"="+t.TempDir(), "GOGC=off", "GODEBUG=asyncpreemptoff=1")
@@ -189,7 +200,6 @@ func TestAppendMakesNoSystemCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	var appender string
-	var calls []string
 	marks := 0
 	for line := range strings.Lines(string(b)) {
 		pid, call, _ := strings.Cut(line, " ")
@@ -204,9 +214,7 @@ func TestAppendMakesNoSystemCall(t *testing.T) {
 	if marks != 2 {
 		t.Fatalf("%d marks in the trace, want 2", marks)
 	}
-	if len(calls) != 0 {
-		t.Errorf("%d system calls during %d appends:\n%s", len(calls), straceAppends, strings.Join(calls, "\n"))
-	}
+	return calls
 }
 
 const (

@@ -121,6 +121,9 @@ func (c *recovery) scan(distrust bool) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.out.NextOffset < c.ro.From && !c.ro.Holes {
+		return c.lost(c.out.Position, c.out.NextOffset)
+	}
 	return c.cut(reason)
 }
 
@@ -165,7 +168,7 @@ func (c *recovery) begin(distrust bool) (offsets index.Offsets, times index.Time
 	return offsets, times, position, err
 }
 
-// walk goes from an indexed batch, or the first one, to the batch at From, without verifying more than the headers. What it cannot walk
+// walk goes from an indexed batch, or the first one, to the batch that holds From, without verifying more than the headers. What it cannot walk
 // over was durable: that is damage, unless the index sent it to the wrong place.
 func (c *recovery) walk(position, next int64) (int64, int64, error) {
 	indexed := position > 0
@@ -186,9 +189,9 @@ func (c *recovery) walk(position, next int64) (int64, int64, error) {
 			if indexed {
 				return 0, 0, fmt.Errorf("%w: %w", errIndex, err)
 			}
-			return 0, 0, fmt.Errorf("below offset %d, up to which all was durable: %w", c.ro.From, err)
+			return 0, 0, fmt.Errorf("below offset %d, up to which the file held everything: %w", c.ro.From, err)
 		}
-		if b.BaseOffset() >= c.ro.From {
+		if b.LastOffset() >= c.ro.From {
 			break
 		}
 		size := int64(b.Size())
@@ -216,13 +219,18 @@ func (c *recovery) walk(position, next int64) (int64, int64, error) {
 		position += size
 	}
 	if next < c.ro.From && position >= c.size && !c.ro.Holes {
-		err := &CorruptError{c.s.name(), position, fmt.Errorf("ends at offset %d, but was durable up to %d", next, c.ro.From)}
+		err := c.lost(position, next)
 		if indexed {
 			return 0, 0, fmt.Errorf("%w: %w", errIndex, err)
 		}
 		return 0, 0, err
 	}
 	return position, max(next, c.s.base), nil
+}
+
+// lost is what is wrong with a log that ends below From.
+func (c *recovery) lost(position, next int64) error {
+	return &CorruptError{c.s.name(), position, fmt.Errorf("ends at offset %d, but held everything up to %d", next, c.ro.From)}
 }
 
 // verify checks every batch from position on and returns why it stopped; "" at the end of the file.
