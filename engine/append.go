@@ -168,6 +168,7 @@ func (l *Log) producedLocked(o *opened, b record.Batch) {
 	if ended && done.aborted {
 		o.txns[len(o.txns)-1].Append(abortedEntry(done))
 		o.aborts++
+		o.names++ // perhaps: its index may not have a file yet
 	}
 	if len(o.producers.open) != wasOpen || len(o.producers.done) != wasDone {
 		// The owner's high watermark prunes here what no reader asks about.

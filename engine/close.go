@@ -171,7 +171,7 @@ func (l *Log) writeDown(o *opened) error {
 			return err
 		}
 	}
-	if o.changed || o.epochsDirty || o.folderDirty {
+	if o.changed || o.epochsDirty || o.names != o.namesSynced {
 		if err := l.dir.fs.SyncDir(l.path("")); err != nil {
 			return err
 		}

@@ -31,26 +31,17 @@ func (l *Log) flush() error {
 	}
 	l.mu.Lock()
 	o := l.mu.o
-	if o == nil || l.flushedTo.Load() == l.logEnd.Load() && !o.folderDirty && len(o.unflushed) == 0 {
+	if o == nil || l.flushedTo.Load() == l.logEnd.Load() && o.names == o.namesSynced && len(o.unflushed) == 0 {
 		l.mu.Unlock()
 		return nil
 	}
 	sealed := slices.Clone(o.unflushed)
 	list := append(sealed, o.active())
 	txns, aborts, target := txnsOf(o.txns), o.aborts, l.logEnd.Load()
-	folderDirty, rootDirty := o.folderDirty, o.rootDirty
+	names, rootDirty := o.names, o.rootDirty
+	folderDirty := names != o.namesSynced
 	l.mu.Unlock()
 
-	if rootDirty {
-		if err := l.dir.fs.SyncDir(l.dir.o.Path); err != nil {
-			return l.syncFailed(err)
-		}
-	}
-	if folderDirty {
-		if err := l.dir.fs.SyncDir(l.path("")); err != nil {
-			return l.syncFailed(err)
-		}
-	}
 	var flushed int64
 	for _, s := range list {
 		var err error
@@ -64,10 +55,18 @@ func (l *Log) flush() error {
 			return l.syncFailed(err)
 		}
 	}
-	l.mu.Lock()
 	if folderDirty {
-		o.folderDirty = false
+		if err := l.dir.fs.SyncDir(l.path("")); err != nil {
+			return l.syncFailed(err)
+		}
 	}
+	if rootDirty {
+		if err := l.dir.fs.SyncDir(l.dir.o.Path); err != nil {
+			return l.syncFailed(err)
+		}
+	}
+	l.mu.Lock()
+	o.namesSynced = max(o.namesSynced, names)
 	if rootDirty {
 		o.rootDirty = false
 	}

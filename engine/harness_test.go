@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/vfs"
-	"github.com/millrace/millrace/segment"
 	"github.com/millrace/millrace/wire"
 	"github.com/millrace/millrace/wire/record"
 )
@@ -180,7 +179,7 @@ func (w *world) dump(l *Log) string {
 		fmt.Fprintf(&sb, "%d-%d/%d ", b.BaseOffset(), b.LastOffset(), b.LeaderEpoch())
 	}
 	if err != nil {
-		sb.WriteString(err.Error())
+		sb.WriteString(shortError(err))
 	}
 	return strings.TrimSpace(sb.String())
 }
@@ -221,5 +220,3 @@ func marker(pid int64, epoch int16, commit bool, timestamp int64) record.Batch {
 	_, b := record.AppendControl(nil, record.Marker{Commit: commit, ProducerID: pid, ProducerEpoch: epoch, Timestamp: timestamp})
 	return b
 }
-
-var _ = segment.ErrWait

@@ -78,7 +78,8 @@ type opened struct {
 	epochsDirty             bool  // not in leader-epoch-checkpoint yet
 	expiredAt, sealedIdleAt int64 // ms: when Tick last did that
 
-	folderDirty bool // names in the folder may not be durable
+	names       int  // changes of names in the folder
+	namesSynced int  // how many of them are durable
 	rootDirty   bool // nor the folder itself
 	changed     bool // something was appended since the log was opened
 	unflushed   []*segment.Segment

@@ -220,7 +220,7 @@ func (l *Log) create() (*opened, error) {
 	}
 	o := l.newOpened()
 	o.add(s, txnIndex{})
-	o.folderDirty, o.rootDirty = true, true
+	o.names, o.rootDirty = 1, true
 	return o, nil
 }
 

@@ -71,7 +71,7 @@ func (l *Log) recover() (*opened, error) {
 	l.noting.Lock()
 	l.dropState(o, 0, end)
 	l.noting.Unlock()
-	o.changed, o.folderDirty, o.rootDirty = true, true, true
+	o.changed, o.names, o.rootDirty = true, 1, true
 	l.dir.o.Log.Info("log recovered", "topic", l.topic, "partition", l.partition, "from", mark, "logEnd", end, "replayedFrom", from,
 		"scannedBytes", rec.Scanned, "cutBytes", rec.Cut)
 	return o, nil

@@ -103,7 +103,8 @@ func (l *Log) roll() (*rolled, error) {
 	last.Seal()
 	o.unflushed = append(o.unflushed, last)
 	o.add(s, txnIndex{Txn: t})
-	o.firstTimestamp, o.pace, o.folderDirty = -1, pace{}, true
+	o.firstTimestamp, o.pace = -1, pace{}
+	o.names++
 	r := &rolled{o: o, base: base, list: o.captureLocked()}
 	r.bases = o.bases()
 	l.view.Store(&view{o.segments})

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/vfs"
+	"github.com/millrace/millrace/segment"
 	"github.com/millrace/millrace/wire/record"
 )
 
@@ -107,12 +109,24 @@ func (h *traceLog) Handle(_ context.Context, r slog.Record) error {
 	fmt.Fprintf(&h.tr.out, "  %s: %s", r.Level, r.Message)
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key != "topic" && a.Key != "partition" {
+			if err, ok := a.Value.Any().(error); ok {
+				a.Value = slog.StringValue(shortError(err))
+			}
 			fmt.Fprintf(&h.tr.out, " %s=%v", a.Key, a.Value)
 		}
 		return true
 	})
 	h.tr.out.WriteString("\n")
 	return nil
+}
+
+// shortError leaves out what other rooms may word differently tomorrow.
+func shortError(err error) string {
+	var corrupt *segment.CorruptError
+	if errors.As(err, &corrupt) {
+		return fmt.Sprintf("corrupt %s at %d", filepath.Base(corrupt.Path), corrupt.Position)
+	}
+	return err.Error()
 }
 
 type arguments map[string]string
@@ -173,7 +187,7 @@ func (tr *trace) command(line string) {
 		}
 		a, err := tr.append(tr.l, build(o, int(args.int("n", 1)), int(args.int("size", 10)), args.int("ts", tr.now)), int32(args.int("epoch", 0)))
 		if err != nil {
-			tr.printf("%v", err)
+			tr.printf("%s", shortError(err))
 			return
 		}
 		note := ""
@@ -185,7 +199,7 @@ func (tr *trace) command(line string) {
 		_, commit := args["commit"]
 		a, err := tr.append(tr.l, marker(args.int("pid", 0), int16(args.int("pepoch", 0)), commit, tr.now), int32(args.int("epoch", 0)))
 		if err != nil {
-			tr.printf("%v", err)
+			tr.printf("%s", shortError(err))
 			return
 		}
 		tr.printf("%d", a.BaseOffset)
@@ -277,7 +291,7 @@ func cmpOr(a, b string) string {
 
 func (tr *trace) report(err error) {
 	if err != nil {
-		tr.printf("error: %v", err)
+		tr.printf("error: %s", shortError(err))
 	}
 }
 

@@ -123,7 +123,7 @@ func (l *Log) truncate(o *opened, offset int64) error {
 		return err
 	}
 	l.mu.Lock()
-	n.changed, n.folderDirty, n.epochsDirty, n.rootDirty = true, true, true, o.rootDirty
+	n.changed, n.names, n.epochsDirty, n.rootDirty = true, 1, true, o.rootDirty
 	n.spare = o.spare
 	for _, s := range o.unflushed {
 		if slices.Contains(kept, s) {
