@@ -39,6 +39,7 @@ const (
 	maxProposalBytes = 16 << 20
 	maxGroupBytes    = 8 << 20
 	segmentBytes     = 32 << 20
+	keptBytes        = 64 << 10 // of buffers between proposals: large ones are rare
 )
 
 // Options say where the metadata log lies and who hears of its changes.
@@ -282,6 +283,9 @@ func (q *Quorum) append(im *meta.Image, records []meta.Record, now int64) (*meta
 	_, batch, err := q.builder.Build(nil)
 	if err != nil {
 		return nil, err
+	}
+	if size > keptBytes {
+		q.builder, q.scratch = record.Builder{}, nil
 	}
 	var appended engine.Appended
 	err = q.wait(func() error {
