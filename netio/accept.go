@@ -111,7 +111,7 @@ func (a *acceptor) addr(name string) netip.AddrPort {
 
 func (a *acceptor) run(l *listener) {
 	s := a.server
-	pending := make(chan enrolment, 256)
+	pending := make(chan enrolment, 8) // gnet enrols on goroutines of its own: no crowd of them
 	var follow sync.WaitGroup
 	follow.Go(func() {
 		for e := range pending {

@@ -384,7 +384,22 @@ func rssAnon(t testing.TB) int64 {
 	return kb << 10
 }
 
+// In a child process, whose heap holds nothing else.
 func TestTwoThousandIdleConnections(t *testing.T) {
+	if os.Getenv("NETIO_CHILD") == "idle" {
+		idleChild(t)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestTwoThousandIdleConnections$", "-test.v", "-test.timeout=120s")
+	cmd.Env = append(os.Environ(), "NETIO_CHILD=idle")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("idle connections: RssAnon")) {
+		t.Errorf("child: %v", err)
+	}
+	t.Logf("%s", out)
+}
+
+func idleChild(t *testing.T) {
 	const n = 2000
 	s, _ := serve(t, funcs{}, nil)
 	addr := s.Addr("test")
