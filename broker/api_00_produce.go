@@ -172,6 +172,9 @@ func invalid(reason string) error {
 	return &record.CheckError{Code: int16(wire.InvalidRecord), Index: -1, Reason: reason}
 }
 
+// rawAtLeast is what a batch may decompress to, unless a topic allows larger messages: what a worker spends on one is bounded.
+const rawAtLeast = 64 << 20
+
 // check validates the batches. On the loop, or on a worker while the connection is held.
 func (s *produce) check() {
 	for i := range s.items {
@@ -189,7 +192,7 @@ func (s *produce) check() {
 			HeaderOnly:         c.HeaderOnly,
 			ZstdAllowed:        s.c.header.Version >= 7,
 			MaxBytes:           int(c.MaxMessageBytes),
-			MaxRaw:             int64(c.MaxDecompressedBytes),
+			MaxRaw:             max(rawAtLeast, 2*int64(c.MaxMessageBytes)),
 			FromClient:         true,
 		})
 		if it.err == nil && len(it.batch) > int(c.SegmentBytes) {

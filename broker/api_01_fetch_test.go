@@ -115,18 +115,11 @@ func TestFetch14WaitsForMinBytes(t *testing.T) {
 // waitParked waits until so many fetches are parked on the node.
 func waitParked(t testing.TB, n *Node, want int) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
+	await(t, fmt.Sprint(want, " parked fetches"), func() bool {
 		n.fetchTimers.mu.Lock()
-		got := len(n.fetchTimers.heap)
-		n.fetchTimers.mu.Unlock()
-		if got == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d fetches are parked, not %d", got, want)
-		}
-	}
+		defer n.fetchTimers.mu.Unlock()
+		return len(n.fetchTimers.heap) == want
+	})
 }
 
 // 2.4 #14: max wait ends the wait with what is there, not before its time.

@@ -230,6 +230,9 @@ func (n *Node) listen() (err error) {
 		Log:         n.log,
 		Fatal:       n.options.Fatal,
 	}
+	if budget := n.config.Int64("queued.max.request.bytes"); budget > 0 {
+		o.Budget = budget
+	}
 	if most := n.config.Int("max.connections"); most < 1<<31-1 {
 		o.MaxConnections = most
 	}

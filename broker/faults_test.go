@@ -1,0 +1,241 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/internal/vfs"
+	"github.com/millrace/millrace/wire"
+	"github.com/millrace/millrace/wire/record"
+)
+
+// faultyFS is a file system whose syncs fail, wait, or find no space, for files whose path has a given word in it.
+type faultyFS struct {
+	vfs.FS
+	word      string
+	failSync  atomic.Bool
+	noSpace   atomic.Bool
+	gate      atomic.Pointer[chan struct{}] // syncs wait until it is closed
+	syncs     atomic.Int64
+	heldSyncs atomic.Int64
+}
+
+type faultyFile struct {
+	vfs.File
+	fs *faultyFS
+}
+
+func (f *faultyFS) OpenFile(name string, flag int, perm os.FileMode) (vfs.File, error) {
+	file, err := f.FS.OpenFile(name, flag, perm)
+	if err != nil || !strings.Contains(name, f.word) {
+		return file, err
+	}
+	return &faultyFile{file, f}, nil
+}
+
+func (f *faultyFile) Sync() error {
+	f.fs.syncs.Add(1)
+	if gate := f.fs.gate.Load(); gate != nil {
+		f.fs.heldSyncs.Add(1)
+		<-*gate
+	}
+	if f.fs.failSync.Load() {
+		return errors.New("injected: EIO")
+	}
+	return f.File.Sync()
+}
+
+func (f *faultyFile) Allocate(off, n int64) error {
+	if f.fs.noSpace.Load() {
+		return &os.PathError{Op: "fallocate", Path: f.Name(), Err: syscall.ENOSPC}
+	}
+	return f.File.Allocate(off, n)
+}
+
+func (f *faultyFile) WriteAt(p []byte, off int64) (int, error) {
+	if f.fs.noSpace.Load() {
+		return 0, &os.PathError{Op: "write", Path: f.Name(), Err: syscall.ENOSPC}
+	}
+	return f.File.WriteAt(p, off)
+}
+
+func await(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+// DESIGN D8: one failed sync and nothing in the directory is promised any more: those who wait are told, and those who come later.
+func TestAFailedFlushIsToldToAllWhoWait(t *testing.T) {
+	fs := &faultyFS{FS: vfs.OS, word: "/t-"}
+	n := tryStart(t, Options{DataDir: t.TempDir(), FS: fs})
+	id := createTopic(t, n, "t", 2)
+	c := dial(t, n)
+	fill(c, "t", 0, "good")
+	fill(c, "t", 1, "good")
+
+	gate := make(chan struct{})
+	fs.gate.Store(&gate)
+	fs.failSync.Store(true)
+	var correlations []int32
+	const waiting = 5
+	for range waiting {
+		correlations = append(correlations, c.send(produceRequest(9, -1, "t", id, 0, batchOf(t, record.None, "lost"))))
+	}
+	await(t, "all appended", func() bool { return n.table.Lookup("t", 0).Log().LogEnd() == 1+waiting })
+	if got := n.table.Lookup("t", 0).HighWatermark(); got != 1 {
+		t.Fatalf("high watermark %d before the flush", got)
+	}
+	close(gate)
+	for _, correlation := range correlations {
+		resp := kmsg.NewPtrProduceResponse()
+		c.receive(resp, 9, correlation)
+		wantCode(t, resp.Topics[0].Partitions[0].ErrorCode, wire.KafkaStorageError)
+	}
+	fs.failSync.Store(false) // the next sync of a failed file succeeds, and means nothing
+	for partition := range int32(2) {
+		got := c.produce(produceRequest(9, -1, "t", id, partition, batchOf(t, record.None, "late")))
+		wantCode(t, got.ErrorCode, wire.KafkaStorageError)
+	}
+	n.Kill() // a clean stop has nothing to flush to
+}
+
+// Disk full: produce is refused with a clear error, fetch goes on, and produce goes on when there is room.
+func TestDiskFullRefusesAndRecovers(t *testing.T) {
+	for _, durability := range []string{"fsync", "os"} {
+		t.Run(durability, func(t *testing.T) {
+			fs := &faultyFS{FS: vfs.OS, word: "/t-"}
+			n := tryStart(t, Options{DataDir: t.TempDir(), FS: fs})
+			id := createTopic(t, n, "t", 1, "millrace.durability", durability)
+			c := dial(t, n)
+			fill(c, "t", 0, "before")
+			fs.noSpace.Store(true)
+			var refused bool
+			acknowledged := []string{"before"}
+			large := strings.Repeat("x", 300_000)
+			for i := 0; i < 400 && !refused; i++ {
+				v := fmt.Sprint(i, large)
+				switch got := c.produce(produceRequest(9, -1, "t", id, 0, batchOf(t, record.None, v))); wire.Code(got.ErrorCode) {
+				case wire.None:
+					acknowledged = append(acknowledged, v)
+				case wire.KafkaStorageError:
+					refused = true
+					if got.ErrorMessage == nil || !strings.Contains(*got.ErrorMessage, "full") {
+						t.Errorf("message %v", got.ErrorMessage)
+					}
+				default:
+					t.Fatalf("error %v", wire.Code(got.ErrorCode))
+				}
+			}
+			if !refused {
+				t.Fatal("a full disk took 120 MB")
+			}
+			wantValues(t, c.fetch(fetchRequest(12, "t", id, 0, 0)), acknowledged[:fits(acknowledged)]...)
+			fs.noSpace.Store(false)
+			got := c.produce(produceRequest(9, -1, "t", id, 0, batchOf(t, record.None, "after")))
+			wantCode(t, got.ErrorCode, wire.None)
+			if got.BaseOffset != int64(len(acknowledged)) {
+				t.Errorf("base offset %d after %d acknowledged records", got.BaseOffset, len(acknowledged))
+			}
+			wantValues(t, c.fetch(fetchRequest(12, "t", id, 0, got.BaseOffset)), "after")
+		})
+	}
+}
+
+// fits is how many of the values one fetch of 1 MiB returns whole.
+func fits(values []string) int {
+	size := 0
+	for i, v := range values {
+		if size += len(v) + 80; size > 1<<20 {
+			return i
+		}
+	}
+	return len(values)
+}
+
+// 2.4 #7: what is not acknowledged in time gets REQUEST_TIMED_OUT; the record stays.
+func TestProduce7Timeout(t *testing.T) {
+	fs := &faultyFS{FS: vfs.OS, word: "/t-"}
+	n := tryStart(t, Options{DataDir: t.TempDir(), FS: fs})
+	id := createTopic(t, n, "t", 1)
+	c := dial(t, n)
+	fill(c, "t", 0, "first")
+	gate := make(chan struct{})
+	fs.gate.Store(&gate)
+	req := produceRequest(9, -1, "t", id, 0, batchOf(t, record.None, "late"))
+	req.TimeoutMillis = 50
+	begin := time.Now()
+	got := c.produce(req)
+	wantCode(t, got.ErrorCode, wire.RequestTimedOut)
+	if d := time.Since(begin); d < 50*time.Millisecond {
+		t.Errorf("timed out after %v", d)
+	}
+	fs.gate.Store(nil)
+	close(gate)
+	fill(c, "t", 0, "next")
+	wantValues(t, c.fetch(fetchRequest(12, "t", id, 0, 0)), "first", "late", "next")
+}
+
+// D8, group commit: while one flush is under way all that is appended waits for the next one, and only for that.
+func TestGroupCommit(t *testing.T) {
+	fs := &faultyFS{FS: vfs.OS, word: "/t-"}
+	n := tryStart(t, Options{DataDir: t.TempDir(), FS: fs})
+	id := createTopic(t, n, "t", 1)
+	first := dial(t, n)
+	fill(first, "t", 0, "first")
+	before := fs.syncs.Load()
+	gate := make(chan struct{})
+	fs.gate.Store(&gate)
+	correlation := first.send(produceRequest(9, -1, "t", id, 0, batchOf(t, record.None, "x")))
+	await(t, "the flush", func() bool { return fs.heldSyncs.Load() == 1 })
+	const others = 20
+	clients := make([]*rawClient, others)
+	correlations := make([]int32, others)
+	for i := range clients {
+		clients[i] = dial(t, n)
+		correlations[i] = clients[i].send(produceRequest(9, -1, "t", id, 0, batchOf(t, record.None, "y")))
+	}
+	log := n.table.Lookup("t", 0).Log()
+	await(t, "all appended", func() bool { return log.LogEnd() == 2+others })
+	if held := fs.heldSyncs.Load(); held != 1 {
+		t.Errorf("%d syncs of one partition at once", held)
+	}
+	fs.gate.Store(nil)
+	close(gate)
+	resp := kmsg.NewPtrProduceResponse()
+	first.receive(resp, 9, correlation)
+	for i, c := range clients {
+		c.receive(resp, 9, correlations[i])
+		wantCode(t, resp.Topics[0].Partitions[0].ErrorCode, wire.None)
+	}
+	if syncs := fs.syncs.Load() - before; syncs != 2 {
+		t.Errorf("%d syncs for %d requests", syncs, others+1)
+	}
+}
+
+// D8: `replicated` flushes in the background within 50 ms, `os` does not for a few records.
+func TestBackgroundFlushOfTheOtherModes(t *testing.T) {
+	n := startNode(t)
+	createTopic(t, n, "replicated", 1, "millrace.durability", "replicated")
+	createTopic(t, n, "os", 1, "millrace.durability", "os")
+	c := dial(t, n)
+	fill(c, "os", 0, "a")
+	fill(c, "replicated", 0, "a")
+	await(t, "the background flush", func() bool { return n.table.Lookup("replicated", 0).Log().FlushedTo() == 1 })
+	if got := n.table.Lookup("os", 0).Log().FlushedTo(); got != 0 {
+		t.Errorf("os: flushed to %d", got)
+	}
+}
