@@ -39,6 +39,7 @@ type files struct {
 
 	tail       tail  // nil: opened for reading
 	allocates  bool  // the file system has fallocate; room grows in steps
+	touches    bool  // pages ahead of the tail are worth touching
 	wroteFrom  int64 // pages from here on were written since this open: they are hot for a while
 	wroteSlots int   // and so are the index entries from this one on
 
@@ -159,9 +160,10 @@ func (s *Segment) mapLog(f *files, write bool, size int64) error {
 		length = size
 	}
 	length = max(length, size)
-	mapped := f.log.Fd() >= 0 || write && mode == TailMapped
+	stores := write && mode == TailMapped
+	mapped := f.log.Fd() >= 0 || stores
 	if mapped && length > 0 {
-		m, err := f.log.Map(length, vfs.MapOptions{Write: write && mode == TailMapped, Random: write && s.o.Durable})
+		m, err := f.log.Map(length, vfs.MapOptions{Write: stores, Random: write && s.o.Durable})
 		if err != nil {
 			return err
 		}
@@ -176,14 +178,16 @@ func (s *Segment) mapLog(f *files, write bool, size int64) error {
 		mode = TailPwrite
 		f.room.Store(int64(s.o.MaxBytes))
 	}
+	if !s.o.Durable {
+		f.writebackAt.Store(size + writebackStep)
+	}
 	if mode == TailPwrite {
 		f.tail = pwriteTail{f.log}
 		return nil
 	}
 	f.tail = mappedTail(f.b)
-	f.touchAt.Store(0)
-	if !s.o.Durable {
-		f.writebackAt.Store(size + writebackStep)
+	if f.touches = !s.o.Durable; f.touches { // the small pages of MADV_RANDOM are too dear to touch ahead
+		f.touchAt.Store(0)
 	}
 	return nil
 }

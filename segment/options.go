@@ -38,9 +38,9 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 type TailMode int8
 
 const (
-	TailAuto   TailMode = iota // mapped, unless Durable or the file system cannot: see tail.go
-	TailMapped                 // one copy into the mapping, no system call
-	TailPwrite                 // one pwrite
+	TailAuto   TailMode = iota // TailMapped, or TailPwrite when Durable or where there is no fallocate or no descriptor
+	TailMapped                 // a copy into the mapping: no system call
+	TailPwrite                 // a pwrite
 )
 
 // Options of a segment. Every field has a usable zero value.

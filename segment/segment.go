@@ -100,7 +100,7 @@ func (s *Segment) createLocked(firstStep int64) error {
 		_ = s.unlinkLocked()
 		return fmt.Errorf("create segment: %w", err)
 	}
-	if _, mapped := f.tail.(mappedTail); mapped {
+	if f.touches {
 		s.touch(f)
 	}
 	s.open.Store(f)

@@ -232,7 +232,7 @@ func (s *Segment) step(f *files, need, smallest int64) error {
 	}
 	f.touching.Lock()
 	defer f.touching.Unlock()
-	s.scheduleTouch(f)
+	scheduleTouch(f)
 	return nil
 }
 
@@ -246,23 +246,19 @@ func (s *Segment) allocate(f *files, room, want, least int64) (int64, error) {
 	return grant, nil
 }
 
-// touchAhead is how many bytes ahead of the tail are made present: stores into them do not fault. A file that is synced after each
-// append gets little: its pages are small (MADV_RANDOM) and dear.
-func (s *Segment) touchAhead(f *files) int64 {
-	if s.o.Durable {
-		return minTouch
-	}
+// touchAhead is how many bytes ahead of the tail are made present, so that stores into them do not fault.
+func touchAhead(f *files) int64 {
 	return min(max(f.room.Load()/4, minTouch), maxTouch)
 }
 
 // scheduleTouch says at which size the next touch is due. The caller holds f.touching.
-func (s *Segment) scheduleTouch(f *files) {
+func scheduleTouch(f *files) {
 	touched := f.touched.Load()
-	if _, mapped := f.tail.(mappedTail); !mapped || touched >= f.room.Load() {
+	if !f.touches || touched >= f.room.Load() {
 		f.touchAt.Store(never)
 		return
 	}
-	f.touchAt.Store(max(0, touched-s.touchAhead(f)/2))
+	f.touchAt.Store(max(0, touched-touchAhead(f)/2))
 }
 
 // touch makes the pages ahead of the tail present. The caller holds the pin: without it this could meet another mapping at that place.
@@ -278,7 +274,7 @@ func (s *Segment) touch(f *files) {
 		s.o.Budget.giveMemory(used)
 		f.heldMemory -= used
 	}
-	to := min(size+s.touchAhead(f), room)
+	to := min(size+touchAhead(f), room)
 	if to > from {
 		grant := s.o.Budget.takeMemory(to - from)
 		f.heldMemory += grant
@@ -289,7 +285,7 @@ func (s *Segment) touch(f *files) {
 		}
 		f.touched.Store(to)
 	}
-	s.scheduleTouch(f)
+	scheduleTouch(f)
 	if at := size + minTouch; f.touchAt.Load() < at {
 		f.touchAt.Store(at) // over the budget: not at every append
 	}
