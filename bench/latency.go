@@ -51,10 +51,11 @@ type LatencySummary struct {
 
 // Summary reads the percentiles.
 func (l *Latencies) Summary() LatencySummary {
-	at := func(q float64) float64 { return float64(l.histogram.ValueAtQuantile(q)) / 1000 }
+	longest := float64(l.longest.Microseconds()) / 1000 // exact, where the percentiles have three digits
+	at := func(q float64) float64 { return min(float64(l.histogram.ValueAtQuantile(q))/1000, longest) }
 	return LatencySummary{
 		Count: l.histogram.TotalCount(),
-		P50:   at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: float64(l.longest.Microseconds()) / 1000,
+		P50:   at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: longest,
 		Beyond: l.beyond,
 	}
 }

@@ -114,7 +114,14 @@ func RunPaced(ctx context.Context, o Options, in *Input, rate float64, length ti
 		})
 	})
 	sending := time.Since(begin)
-	acks.Wait()
+	acknowledged := make(chan struct{})
+	go func() { acks.Wait(); close(acknowledged) }()
+	select {
+	case <-acknowledged:
+	case <-ctx.Done(): // a record that may have been sent cannot be called back; closing the client ends the wait for it
+		producing.Close()
+		<-acknowledged
+	}
 	// What is acknowledged must come; a consumer that gets nothing for this long will not get it.
 	giveUp := time.AfterFunc(10*time.Second, func() { cancel(context.DeadlineExceeded) })
 	reading.Wait()
@@ -136,13 +143,13 @@ func RunPaced(ctx context.Context, o Options, in *Input, rate float64, length ti
 	}, wrap("paced run", err)
 }
 
-// spread takes n records from all over the input, so that they have many keys; some twice when it is short.
+// spread takes n records from all over the input, so that they have many keys; when it is short they come again and again.
 func spread(in *Input, n int) ([]*kgo.Record, error) {
 	const line = 40 // bytes, roughly
 	stride := max(1, int(in.Bytes/line)/max(1, n))
-	records := make([]*kgo.Record, 0, n)
-	for len(records) < n {
-		before, i := len(records), 0
+	var records []*kgo.Record
+	for {
+		i := 0
 		err := in.Each(func(key, value []byte) error {
 			if len(records) == n {
 				return errEnough
@@ -152,17 +159,19 @@ func spread(in *Input, n int) ([]*kgo.Record, error) {
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, errEnough) {
+		switch {
+		case err != nil && !errors.Is(err, errEnough):
 			return nil, err
-		}
-		if len(records) == before {
-			if stride == 1 {
-				return nil, errors.New("the input is empty")
+		case len(records) > 0:
+			for i := 0; len(records) < n; i++ {
+				records = append(records, &kgo.Record{Key: records[i].Key, Value: records[i].Value})
 			}
-			stride = 1
+			return records, nil
+		case stride == 1:
+			return nil, errors.New("the input is empty")
 		}
+		stride = 1 // fewer and longer lines than thought
 	}
-	return records, nil
 }
 
 // pace calls f for each record at its time. The thread sleeps to absolute times with the finest timer there is: time.Sleep is

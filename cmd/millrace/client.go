@@ -35,6 +35,7 @@ func (f *clientFlags) connect(ctx context.Context, options ...kgo.Opt) (*kgo.Cli
 		kgo.ClientID("millrace-cli"),
 		kgo.DialTimeout(f.timeout),
 		kgo.RetryTimeout(f.timeout),
+		kgo.RequestTimeoutOverhead(max(f.timeout, 100*time.Millisecond)), // on top of the time a request itself may take
 	}, options...)...)
 	if err != nil {
 		return nil, &failure{exitUsage, "usage", err.Error(), ""}

@@ -49,11 +49,13 @@ FORMAT is franz-go's, as in rpk: %t topic, %p partition, %o offset, %k key, %v v
 	c.Flags().Int32SliceVarP(&f.partitions, "partitions", "p", nil, "only these partitions")
 	c.Flags().StringVarP(&f.format, "format", "f", "", "format of a record")
 	c.Flags().BoolVarP(&f.json, "json", "J", false, "kcat's JSON, one document on a line")
-	c.MarkFlagsMutuallyExclusive("format", "json")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		from, err := parseOffset(f.offset, time.Now())
 		if err != nil {
 			return usage(c, fmt.Errorf("-o %s: %w", f.offset, err))
+		}
+		if f.json && f.format != "" {
+			return usage(c, errors.New("-f and -J exclude each other"))
 		}
 		out := bufio.NewWriterSize(os.Stdout, 64<<10)
 		write, err := f.writer(out)

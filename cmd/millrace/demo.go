@@ -116,7 +116,13 @@ func (f *demoFlags) run(ctx context.Context) (err error) {
 		Schema: "millrace.demo/v1", Version: versionString(), Input: path, Files: in.Files(), Partitions: f.partitions,
 		FileSystem: fileSystem(child.dir), ReadyAfter: child.readyAfter,
 	}
-	if err := f.measure(ctx, child.address, in, d); err != nil {
+	measuring, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() { <-child.exited; cancel(errBrokerEnded) }() // ends at the latest when the child is put away
+	if err := f.measure(measuring, child.address, in, d); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return child.explain(err)
 	}
 	if err := child.stop(); err != nil {
@@ -235,6 +241,8 @@ func fileSystem(dir string) string {
 	return fmt.Sprintf("file system %#x", s.Type)
 }
 
+var errBrokerEnded = errors.New("the broker went away")
+
 // child is a broker of our own.
 type child struct {
 	cmd        *exec.Cmd
@@ -243,7 +251,7 @@ type child struct {
 	readyAfter time.Duration
 	exited     chan struct{}
 	exitErr    error // after exited
-	stopping   bool
+	stopped    bool
 }
 
 // startChild runs this same binary as a broker and waits until it is ready. It ends with us, whatever ends us. The child is
@@ -295,6 +303,9 @@ func startChild(ctx context.Context, options ...string) (*child, error) {
 		case <-ctx.Done():
 			return c, ctx.Err()
 		case <-c.exited:
+			if ctx.Err() != nil {
+				return c, ctx.Err()
+			}
 			return c, c.explain(errors.New("the broker did not start"))
 		}
 		if time.Since(begin) > time.Minute {
@@ -310,9 +321,6 @@ func (c *child) explain(err error) error {
 	default:
 		return err
 	}
-	if c.stopping || errors.Is(err, context.Canceled) {
-		return err
-	}
 	text, _ := os.ReadFile(filepath.Join(c.dir, "server.log"))
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return fmt.Errorf("%w\nthe broker has ended (%v); its last words:\n  %s", err, c.exitErr, strings.Join(lines[max(0, len(lines)-10):], "\n  "))
@@ -320,10 +328,10 @@ func (c *child) explain(err error) error {
 
 // stop ends the broker in order.
 func (c *child) stop() error {
-	if c.cmd == nil || c.cmd.Process == nil || c.stopping {
+	if c.cmd == nil || c.cmd.Process == nil || c.stopped {
 		return nil
 	}
-	c.stopping = true
+	c.stopped = true
 	_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already, which exitErr tells
 	select {
 	case <-c.exited:

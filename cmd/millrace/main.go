@@ -119,8 +119,8 @@ func environment(c *cobra.Command) error {
 	var errs []error
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		name := "MILLRACE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		value, ok := os.LookupEnv(name)
-		if !ok || f.Changed || f.Name == "help" {
+		value := os.Getenv(name)
+		if value == "" || f.Changed || f.Name == "help" {
 			return
 		}
 		if f.Name == "port" && strings.HasPrefix(value, "tcp://") {

@@ -51,7 +51,6 @@ one, records fill a batch for one partition and go on to another. Exits 1 when a
 	c.Flags().Int32VarP(&f.partition, "partition", "p", -1, "partition of every record; -1 leaves it to the key")
 	c.Flags().StringVarP(&f.codec, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
 	c.Flags().StringVar(&f.acks, "acks", "all", "all, 1 or 0")
-	c.MarkFlagsMutuallyExclusive("key", "key-delimiter")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		options, headers, err := f.options(c)
 		if err != nil {
@@ -89,6 +88,9 @@ func (f *produceFlags) options(c *cobra.Command) ([]kgo.Opt, []kgo.RecordHeader,
 		options = append(options, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	} else {
 		options = append(options, kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))) // nil: murmur2, as Java
+	}
+	if f.delimiter != "" && c.Flags().Changed("key") {
+		return nil, nil, usage(c, errors.New("-k and -K exclude each other"))
 	}
 	codecs := map[string]kgo.CompressionCodec{
 		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
