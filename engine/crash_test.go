@@ -98,7 +98,7 @@ func (h *history) live(w *world, l *Log, r *rand.Rand, steps int) {
 				return
 			}
 			w.pump()
-			h.start = max(h.start, l.LogStart())
+			h.maybe = max(h.maybe, l.LogStart()) // what retention deleted may come back with a power cut, and go again
 		default:
 			if h.end() > l.LogStart() {
 				h.cut, h.cutTo = true, l.LogStart()+r.Int64N(h.end()-l.LogStart()+1)

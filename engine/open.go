@@ -334,7 +334,7 @@ func (l *Log) openClean(exact bool) (*opened, error) {
 		err = l.replaySegments(o, from, end)
 	}
 	if err == nil {
-		err = l.checkState(o, from, end)
+		err = l.checkState(o, from)
 	}
 	if err != nil {
 		o.abandon()
@@ -433,8 +433,9 @@ func (o *opened) replay(b record.Batch) {
 }
 
 // checkState completes what a replay from offset from has found, once all segments are there: it puts the aborted transactions where
-// they belong, and compares the epochs with what the batches just below the offsets given say.
-func (l *Log) checkState(o *opened, from int64, below ...int64) error {
+// they belong, and compares the epochs with what the batches say: the last one that the replay did not see, whose epoch must come from
+// the checkpoint, and the last one of all.
+func (l *Log) checkState(o *opened, from int64) error {
 	for i, s := range o.segments {
 		next := l.nextBase(o, i)
 		if next <= from && i+1 < len(o.segments) {
@@ -453,7 +454,7 @@ func (l *Log) checkState(o *opened, from int64, below ...int64) error {
 		o.txns[i] = txnIndex{Txn: t}
 	}
 	o.rebuilt = nil
-	for _, offset := range below {
+	for _, offset := range []int64{from, o.active().NextOffset()} {
 		first := max(o.segments[0].Base(), l.logStart.Load())
 		if offset <= first || offset > o.active().NextOffset() {
 			continue

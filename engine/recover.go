@@ -61,7 +61,7 @@ func (l *Log) recover() (*opened, error) {
 			Err: fmt.Errorf("%w: the log ends at offset %d, synced up to %d", errGone, o.active().NextOffset(), mark)}
 	}
 	if err == nil {
-		err = l.checkState(o, from, max(mark, ls.bases[0]), o.active().NextOffset())
+		err = l.checkState(o, from)
 	}
 	if err != nil {
 		o.abandon()

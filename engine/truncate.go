@@ -114,7 +114,7 @@ func (l *Log) truncate(o *opened, offset int64) error {
 		err = l.replaySegments(n, from, offset)
 	}
 	if err == nil {
-		err = l.checkState(n, from, offset)
+		err = l.checkState(n, from)
 	}
 	if err == nil {
 		n.firstTimestamp, err = n.active().FirstTimestamp()
