@@ -37,7 +37,9 @@ type files struct {
 	offsets *index.OffsetFile
 	times   *index.TimeFile
 
-	tail       tail  // nil: opened for reading
+	tail       tail // nil: opened for reading
+	synced     tail // taken instead of tail while trickling is set
+	trickling  atomic.Bool
 	allocates  bool  // the file system has fallocate; room grows in steps
 	touches    bool  // pages ahead of the tail are worth touching
 	wroteFrom  int64 // pages from here on were written since this open: they are hot for a while
@@ -185,7 +187,7 @@ func (s *Segment) mapLog(f *files, write bool, size int64) error {
 		f.tail = pwriteTail{f.log}
 		return nil
 	}
-	f.tail = mappedTail(f.b)
+	f.tail, f.synced = mappedTail(f.b), pwriteTail{f.log}
 	if f.touches = !s.o.Durable; f.touches { // the small pages of MADV_RANDOM are too dear to touch ahead
 		f.touchAt.Store(0)
 	}

@@ -368,6 +368,47 @@ func TestOffsetForTimeReadsLittle(t *testing.T) {
 	}
 }
 
+// A mapping is dear when every sync writes a whole folio for a few bytes.
+func TestFilesThatAreSyncedOftenAreWrittenByPwrite(t *testing.T) {
+	s, err := Create(t.TempDir(), 0, Options{MaxBytes: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(false)
+	var f filled
+	add := func(bytes, size int) {
+		for end := f.size() + int64(bytes); f.size() < end; {
+			b := batch(f.next(0), 0, size, 1)
+			mustAppend(t, s, b)
+			f.add(b)
+		}
+	}
+	flush := func(want bool) {
+		t.Helper()
+		if _, err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.open.Load().trickling.Load(); got != want {
+			t.Errorf("after %d bytes: trickling %v, want %v", f.size(), got, want)
+		}
+	}
+	if s.open.Load().trickling.Load() {
+		t.Error("before the first sync")
+	}
+	add(1000, 1000)
+	flush(true)
+	add(100_000, 1000)
+	flush(true)
+	add(4<<20, 50_000)
+	flush(false)
+	add(4<<20, 50_000)
+	flush(false)
+	add(1000, 1000)
+	flush(true)
+	add(1000, 1000)
+	checkReads(t, s, f)
+}
+
 func BenchmarkAppend(b *testing.B) {
 	for _, tail := range []TailMode{TailMapped, TailPwrite} {
 		for _, size := range []int{1 << 10, 16 << 10, 64 << 10} {

@@ -62,7 +62,8 @@ type Segment struct {
 		complete   bool // active and closed by Idle, which has trimmed it
 		dirSynced  bool
 	}
-	flush sync.Mutex // one Flush at a time; taken before files
+	flush     sync.Mutex // one Flush at a time; taken before files
+	lastFlush int64      // size at the last Flush; under flush
 }
 
 func newSegment(dir string, base int64, o Options) *Segment {
@@ -202,7 +203,11 @@ func (s *Segment) Append(b record.Batch) error {
 // put copies the batch and adds an index entry when one is due.
 func (s *Segment) put(f *files, b record.Batch, position, last int64) (err error) {
 	defer catchFault(debug.SetPanicOnFault(true), &err)
-	if err := f.tail.write(b, position); err != nil {
+	t := f.tail
+	if f.trickling.Load() {
+		t = f.synced
+	}
+	if err := t.write(b, position); err != nil {
 		return err
 	}
 	s.note(f, b, position, last)
@@ -426,6 +431,11 @@ func (s *Segment) Flush() (int64, error) {
 		return s.flushedTo.Load(), err
 	}
 	defer f.pin.Release()
+	size := s.size.Load()
+	if s.o.Tail == TailAuto && f.synced != nil {
+		f.trickling.Store(size-s.lastFlush < trickle)
+	}
+	s.lastFlush = size
 	if err := f.log.Sync(); err != nil {
 		return s.flushedTo.Load(), s.fail(err)
 	}

@@ -33,7 +33,13 @@ func (t mappedTail) write(p []byte, position int64) error {
 //
 // A tail that copied batches below 1 KiB and wrote the others was no better than pwrite alone at 200 B (8.8 us against 6.6 us in the same
 // three runs), so there is none.
+//
+// A mapped file that turns out to be synced after less than trickle bytes is written by pwrite from then on, until more comes between
+// two syncs: at 4 KiB a sync a touched mapping wrote 14 to 58 bytes to the disk for each one appended, at 16 KiB 5 to 14, at 128 KiB 4;
+// pwrite 3.5, 1.7 and 1.1.
 type pwriteTail struct{ vfs.File }
+
+const trickle = 1 << 20
 
 func (t pwriteTail) write(p []byte, position int64) error {
 	_, err := t.WriteAt(p, position)

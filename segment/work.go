@@ -269,6 +269,10 @@ func (s *Segment) touch(f *files) {
 	if s.sealed.Load() {
 		return
 	}
+	if f.trickling.Load() {
+		f.touchAt.Store(size + minTouch)
+		return
+	}
 	from := max(f.touched.Load(), size)
 	if used := f.heldMemory - (from - size); used > 0 {
 		s.o.Budget.giveMemory(used)
