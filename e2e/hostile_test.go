@@ -56,6 +56,23 @@ func produceFrame(topic string, attributes int16, count int32, records []byte) [
 	return frame(7, req)
 }
 
+// roundTrip sends a frame and returns the payload of the answer.
+func roundTrip(t *testing.T, c *net.TCPConn, frame []byte) []byte {
+	t.Helper()
+	if _, err := c.Write(frame); err != nil {
+		t.Fatal(err)
+	}
+	size := make([]byte, 4)
+	if _, err := io.ReadFull(c, size); err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, binary.BigEndian.Uint32(size))
+	if _, err := io.ReadFull(c, body); err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
 // neighbour is a well-behaved client that appends and reads back one record after another while others misbehave.
 type neighbour struct {
 	rounds atomic.Int64
@@ -190,17 +207,7 @@ func TestHostileFrames(t *testing.T) {
 		_, _ = w.Close(), z.Close()
 		for codec, bomb := range map[int16][]byte{1: zipped.Bytes(), 4: zst.Bytes()} {
 			c := b.dial()
-			if _, err := c.Write(produceFrame("bad", codec, 1, bomb)); err != nil {
-				t.Fatal(err)
-			}
-			size := make([]byte, 4)
-			if _, err := io.ReadFull(c, size); err != nil {
-				t.Fatalf("codec %d: %v", codec, err)
-			}
-			body := make([]byte, binary.BigEndian.Uint32(size))
-			if _, err := io.ReadFull(c, body); err != nil {
-				t.Fatal(err)
-			}
+			body := roundTrip(t, c, produceFrame("bad", codec, 1, bomb))
 			resp := kmsg.NewPtrProduceResponse()
 			resp.Version = 9
 			if err := resp.ReadFrom(body[5:]); err != nil { // correlation id and the header's tags
