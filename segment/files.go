@@ -45,6 +45,8 @@ type files struct {
 	wroteFrom  int64 // pages from here on were written since this open: they are hot for a while
 	wroteSlots int   // and so are the index entries from this one on
 
+	indexTrust atomic.Int32 // look-ups left before the next question whether the offset index is resident
+
 	room        atomic.Int64 // bytes of the log file that have space on disk
 	stepAt      atomic.Int64 // when the tail passes it, ask for the next step
 	touched     atomic.Int64 // pages below are present and writable

@@ -16,6 +16,9 @@ const (
 	hotSlots = 1024     // and as many index entries
 	probe    = 16 << 10 // bytes whose residency one question of the reader covers
 	window   = 8 << 10  // bytes one pread of the reader brings
+
+	maxExpect  = 4 << 20 // the most bytes of a slice that are asked for together with the headers
+	indexTrust = 32      // look-ups for which an index that was found resident is taken to be so: its pages were just used
 )
 
 // acquire returns the open files, retained. block: it opens them if need be.
@@ -55,13 +58,13 @@ func (s *Segment) Slice(offset, bound int64, maxBytes int, minOne, block bool) (
 	}
 	size := s.size.Load() // before next: all below size is below next
 	next := s.next.Load()
-	start, end, err := s.extent(f, offset, bound, size, next, maxBytes, minOne, block)
+	start, end, warm, err := s.extent(f, offset, bound, size, next, maxBytes, minOne, block)
 	if err != nil || start == end {
 		f.pin.Release()
 		return vfs.Slice{}, s.damage(err)
 	}
 	slice := vfs.Slice{Pin: f.pin, Position: start, Length: int(end - start)}
-	if hot := f.hot(size); start < hot {
+	if hot := f.hot(size); start < hot && warm < min(end, hot) {
 		cold := slice
 		cold.Length = int(min(end, hot) - start)
 		if !cold.Resident() {
@@ -93,31 +96,32 @@ func (s *Segment) damage(err error) error {
 // hot is the position from which pages are taken to be in the page cache.
 func (f *files) hot(size int64) int64 { return max(f.wroteFrom, size-hotBytes) }
 
-// extent finds where the slice begins and ends.
-func (s *Segment) extent(f *files, offset, bound, size, next int64, maxBytes int, minOne, block bool) (start, end int64, err error) {
+// extent finds where the slice begins and ends; all pages from start to warm were found in the page cache.
+func (s *Segment) extent(f *files, offset, bound, size, next int64, maxBytes int, minOne, block bool) (start, end, warm int64, err error) {
 	defer catchFault(debug.SetPanicOnFault(true), &err)
 	if offset >= min(bound, next) || size == 0 {
-		return 0, 0, nil
+		return 0, 0, 0, nil
 	}
-	r := reader{s: s, f: f, limit: size, block: block}
+	r := reader{s: s, f: f, limit: size, block: block, expect: min(int64(maxBytes), maxExpect)}
 	defer r.done()
 	start, first, err := r.find(offset)
 	if err != nil || first == nil || first.LastOffset() >= bound {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
+	warm = r.resident
 	whole := start + int64(first.Size())
 	end = start + int64(maxBytes)
 	if end < whole {
 		if !minOne {
-			return 0, 0, nil
+			return 0, 0, 0, nil
 		}
-		return start, whole, nil
+		return start, whole, warm, nil
 	}
 	end = min(end, size)
 	if bound < next && end > whole {
 		end, err = r.bound(bound, whole, end)
 	}
-	return start, end, err
+	return start, end, warm, err
 }
 
 // reader walks over batch headers without ever touching a page of the mapping that may be cold.
@@ -126,6 +130,9 @@ type reader struct {
 	f     *files
 	limit int64 // bytes published
 	block bool
+	// expect is how many bytes the caller will want from about here: the first probe asks for them too, so that one question does for
+	// the headers and the slice.
+	expect int64
 
 	resident int64         // pages from the last probe up to here are in the page cache
 	buf      *[window]byte // by pread, when not
@@ -173,10 +180,7 @@ func (r *reader) bytes(position int64) ([]byte, error) {
 	const n = record.HeaderSize
 	if m := r.f.mapping; m != nil {
 		if position < r.f.hot(r.limit) && position+n > r.resident {
-			ahead := min(probe, r.limit-position)
-			if m.Resident(int(position), int(ahead)) {
-				r.resident = position + ahead
-			}
+			r.probe(m, position)
 		}
 		if position >= r.f.hot(r.limit) || position+n <= r.resident {
 			return r.f.b[position : position+n : position+n], nil
@@ -202,6 +206,17 @@ func (r *reader) bytes(position int64) ([]byte, error) {
 	}
 	at := position - r.from
 	return r.buf[at : at+n : at+n], nil
+}
+
+func (r *reader) probe(m vfs.Mapping, position int64) {
+	if ahead := min(r.expect+probe, r.limit-position); r.expect > 0 && m.Resident(int(position), int(ahead)) {
+		r.resident, r.expect = position+ahead, 0
+		return
+	}
+	r.expect = 0
+	if ahead := min(probe, r.limit-position); m.Resident(int(position), int(ahead)) {
+		r.resident = position + ahead
+	}
 }
 
 // find returns the position of the first batch whose last offset is at least offset, and its header; nil when there is none.
@@ -277,13 +292,16 @@ func (r *reader) lookup(offset int64) (last, position int64, err error) {
 			return last, position, nil
 		}
 	}
-	if !r.f.offsets.Resident() {
-		if !r.block {
-			return 0, 0, ErrCold
+	if r.f.indexTrust.Add(-1) < 0 {
+		if !r.f.offsets.Resident() {
+			if !r.block {
+				return 0, 0, ErrCold
+			}
+			if err := r.f.offsets.Warm(); err != nil {
+				return 0, 0, err
+			}
 		}
-		if err := r.f.offsets.Warm(); err != nil {
-			return 0, 0, err
-		}
+		r.f.indexTrust.Store(indexTrust)
 	}
 	if i := x.Slot(offset, 0); i >= 0 {
 		last, position = x.At(i)
