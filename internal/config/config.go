@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -96,6 +97,7 @@ type value struct {
 // next, never a mixture. The getters look a name up and parse; code that runs per request keeps what it needs.
 type Config struct {
 	state    atomic.Pointer[state]
+	changing sync.Mutex // one writer at a time
 	file     string
 	warnings []string
 }
@@ -201,8 +203,9 @@ func (c *Config) Source(name string) Source {
 
 // Set changes one value, as -o would; nothing changes when there is an error.
 func (c *Config) Set(name, text string) error {
-	old := c.state.Load()
-	l := loader{set: maps.Clone(old.set)}
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	l := loader{set: maps.Clone(c.state.Load().set)}
 	l.put(name, text, "-o")
 	st := l.finish()
 	if err := l.err(); err != nil {
@@ -217,20 +220,33 @@ func (c *Config) SetPort(port int) error {
 	if port < 0 || port > 65535 {
 		return fmt.Errorf("port %d: out of range (allowed 0 ... 65535)", port)
 	}
+	c.changing.Lock()
+	defer c.changing.Unlock()
 	st := *c.state.Load()
 	if port != 0 && len(st.listeners) != 1 {
 		return fmt.Errorf("port %d: there are %d client listeners; set their ports in listeners", port, len(st.listeners))
 	}
 	st.listeners = slices.Clone(st.listeners)
+	text, _, source := st.get(setting("listeners"))
+	items := splitList(text)
 	for i := range st.listeners {
 		st.listeners[i].Port = port
+		for j, item := range items {
+			if one, err := parseListener(item); err == nil && one.Name == st.listeners[i].Name {
+				items[j] = st.listeners[i].String()
+			}
+		}
 	}
+	st.set = maps.Clone(st.set)
+	st.set["listeners"] = value{strings.Join(items, ","), "--port", source}
 	c.state.Store(&st)
 	return nil
 }
 
 // SetDataDir overrides log.dirs with a path, which may hold commas.
 func (c *Config) SetDataDir(dir string) {
+	c.changing.Lock()
+	defer c.changing.Unlock()
 	st := *c.state.Load()
 	st.set = maps.Clone(st.set)
 	st.set["log.dirs"] = value{strings.ReplaceAll(dir, ",", "\\,"), "--data-dir", StaticBroker}

@@ -361,6 +361,9 @@ func TestSetPort(t *testing.T) {
 	if err := c.SetPort(0); err != nil || c.Listeners()[0].Port != 0 {
 		t.Errorf("%v %v", err, c.Listeners())
 	}
+	if err := c.Set("num.partitions", "2"); err != nil || c.Listeners()[0].Port != 0 || c.String("listeners") != "PLAINTEXT://127.0.0.1:0" {
+		t.Errorf("the port does not outlive another change: %v %v", err, c.Listeners())
+	}
 	if err := c.SetPort(65536); err == nil {
 		t.Error("no error for port 65536")
 	}

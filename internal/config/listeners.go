@@ -57,7 +57,7 @@ func (l *loader) listeners(st *state, get func(string) string) {
 		}
 	}
 
-	insecure := get("millrace.allow.insecure") == "true"
+	insecure := strings.EqualFold(get("millrace.allow.insecure"), "true")
 	all := l.parseListeners("listeners", get("listeners"), security)
 	for i, one := range all {
 		if slices.ContainsFunc(all[:i], func(o Listener) bool { return o.Name == one.Name }) {
