@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace/millrace/meta"
 	"github.com/millrace/millrace/wire"
 	"github.com/millrace/millrace/wire/record"
 )
@@ -226,16 +227,25 @@ func TestProduce6Acks(t *testing.T) {
 	c.mustClose()
 }
 
-// 2.4 #7: with fewer replicas in sync than the topic asks for, acks=all is refused before the append; acks=1 is not.
+// 2.4 #7: with fewer replicas in sync than the topic asks for, acks=all is refused before the append; acks=1 is not, but is not shown either. A
+// topic with one replica cannot have two in sync, and is not asked to.
 func TestProduce7NotEnoughReplicas(t *testing.T) {
 	n := startNode(t)
 	id := createTopic(t, n, "t", 1, "min.insync.replicas", "2")
 	c := dial(t, n)
-	wantCode(t, c.produce(produceRequest(9, -1, "t", id, 0, batchOf(t, record.None, "a"))).ErrorCode, wire.NotEnoughReplicas)
-	if end := n.table.Lookup("t", 0).Log().LogEnd(); end != 0 {
+	wantCode(t, c.produce(produceRequest(9, -1, "t", id, 0, batchOf(t, record.None, "a"))).ErrorCode, wire.None)
+	if err := n.decide(func(im *meta.Image, _ int64) ([]meta.Record, error) {
+		rs, err := meta.RegisterBroker(im, meta.Broker{ID: 2})
+		return append(rs, meta.PartitionChangeRecord{TopicID: id, Leader: meta.LeaderUnchanged, Replicas: []int32{1, 2}}), err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, c.produce(produceRequest(9, -1, "t", id, 0, batchOf(t, record.None, "b"))).ErrorCode, wire.NotEnoughReplicas)
+	if end := n.table.Lookup("t", 0).Log().LogEnd(); end != 1 {
 		t.Errorf("log end %d", end)
 	}
-	wantCode(t, c.produce(produceRequest(9, 1, "t", id, 0, batchOf(t, record.None, "a"))).ErrorCode, wire.None)
+	wantCode(t, c.produce(produceRequest(9, 1, "t", id, 0, batchOf(t, record.None, "c"))).ErrorCode, wire.None)
+	wantValues(t, c.fetch(fetchRequest(12, "t", id, 0, 0)), "a")
 }
 
 // idempotent makes a batch of a producer's.

@@ -34,6 +34,7 @@ type Partition struct {
 		sync.Mutex
 		leader        int32 // broker id, or meta.NoLeader
 		isr           int   // members of the ISR, this broker included
+		replicas      int
 		epochStart    int64 // logEnd when this broker became leader in leaderEpoch: HW below it is not final yet
 		epochStartSet bool
 		acks          ackQueue
@@ -94,7 +95,7 @@ func (p *Partition) Append(b record.Batch, o AppendOptions, w *AckWaiter) (a eng
 		p.mu.Unlock()
 		return a, false, err
 	}
-	if o.All && p.mu.isr < int(c.MinInsyncReplicas) {
+	if o.All && !p.enoughLocked(c) {
 		p.mu.Unlock()
 		return a, false, wire.NotEnoughReplicas
 	}
@@ -154,14 +155,20 @@ func (p *Partition) openLocked() error {
 	return nil
 }
 
+// enoughLocked is whether the ISR is as large as the topic asks for, as far as it has so many replicas (as Kafka: one replica is enough for
+// min.insync.replicas=2 when there is but one).
+func (p *Partition) enoughLocked(c *config.TopicConfig) bool {
+	return p.mu.isr >= min(int(c.MinInsyncReplicas), p.mu.replicas)
+}
+
 // enterEpochLocked remembers where this leader's epoch begins, and advances an ISR of one to it.
 func (p *Partition) enterEpochLocked() {
 	if !p.opened.Load() || !p.leads() || p.mu.epochStartSet {
 		return
 	}
 	p.mu.epochStart, p.mu.epochStartSet = p.log.LogEnd(), true
-	if p.mu.isr == 1 {
-		p.raiseLocked(p.ownLocked(p.Topic.Config()))
+	if c := p.Topic.Config(); p.mu.isr == 1 && p.enoughLocked(c) {
+		p.raiseLocked(p.ownLocked(c))
 	}
 }
 
@@ -187,8 +194,8 @@ func (p *Partition) raiseLocked(to int64) bool {
 // advanceLocked raises the high watermark as far as the in-sync replicas allow, and takes out those whose wait is over: produce requests to
 // be finished and fetches to be woken, both after unlock.
 func (p *Partition) advanceLocked(c *config.TopicConfig, wake *woken) *AckWaiter {
-	if !p.leads() || !p.opened.Load() || p.mu.isr < 1 {
-		return nil
+	if !p.leads() || !p.opened.Load() || p.mu.isr < 1 || !p.enoughLocked(c) {
+		return nil // with too few in sync nothing is committed, whatever its acks (KIP-966)
 	}
 	// The ISR's other members report through replication; as long as there are any, they hold the high watermark where it is.
 	if p.mu.isr > 1 || !p.raiseLocked(p.ownLocked(c)) {
@@ -473,7 +480,7 @@ func (p *Partition) become(self int32, m *meta.Partition) {
 	var done *AckWaiter
 	p.mu.Lock()
 	changed := m.LeaderEpoch != p.LeaderEpoch() || m.Leader != p.mu.leader
-	p.mu.leader, p.mu.isr = m.Leader, len(m.ISR)
+	p.mu.leader, p.mu.isr, p.mu.replicas = m.Leader, len(m.ISR), len(m.Replicas)
 	var flags int64
 	if m.Leader == self {
 		flags = roleLeads
