@@ -573,7 +573,7 @@ func (d *Dir) Close(clean bool) error {
 	if err := d.lock.Close(); first == nil {
 		first = err
 	}
-	if first == nil && clean {
+	if first == nil {
 		first = d.Err()
 	}
 	return first

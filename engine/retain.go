@@ -155,14 +155,16 @@ func (l *Log) DeleteBefore(offset int64) error {
 		return wire.OffsetOutOfRange
 	}
 	o := l.mu.o
-	if offset <= l.logStart.Load() || o == nil {
+	if o == nil {
 		l.mu.Unlock()
-		return nil
+		return nil // no folder, no records
 	}
-	l.logStart.Store(offset)
-	if o.epochs.truncateStart(offset) {
-		o.epochsDirty = true
-	}
+	if offset > l.logStart.Load() {
+		l.logStart.Store(offset)
+		if o.epochs.truncateStart(offset) {
+			o.epochsDirty = true
+		}
+	} // otherwise retention was faster, which may not be durable yet
 	l.mu.Unlock()
 	if err := l.note(noteForce); err != nil {
 		return err
