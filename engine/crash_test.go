@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
 	"testing"
 
 	"github.com/millrace/millrace/wire/record"
@@ -114,7 +115,7 @@ func (h *history) live(w *world, l *Log, r *rand.Rand, steps int) {
 				} else {
 					h.cutTo = min(h.cutTo, h.batches[0].BaseOffset())
 				}
-				h.promised = min(h.promised, h.cutTo)
+				h.promised, h.start = min(h.promised, h.cutTo), min(h.start, h.cutTo)
 				if l.TruncateTo(h.cutTo) != nil {
 					return
 				}
@@ -318,7 +319,7 @@ func crashOnce(t *testing.T, seed uint64, op, keep int, kept bool) (ended bool, 
 		if kind == "read" || kind == "stat" || kind == "readdir" {
 			return nil
 		}
-		if n++; debugLog != nil && n > op-40 && n < op+3 {
+		if n++; debugLog != nil && (n > op-40 || filepath.Base(name) == tableName) && n < op+3 {
 			fmt.Println(n, kind, name)
 		}
 		if n > op {
