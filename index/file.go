@@ -67,6 +67,9 @@ func (f *file) openWrite(keep, limit int) error {
 		f.b = f.mapping.Bytes()
 		f.room.Store(int32(keep))
 		f.n.Store(int32(keep))
+		if keep == 0 { // a new segment will want room at once
+			return f.grow(h, 1)
+		}
 		return nil
 	})
 }
@@ -99,20 +102,20 @@ func (f *file) Grow(entries int) error {
 	if int32(entries) <= f.room.Load() {
 		return nil
 	}
+	return f.with(os.O_RDWR, func(h vfs.File) error { return f.grow(h, entries) })
+}
+
+func (f *file) grow(h vfs.File, entries int) error {
 	bytes := (int64(entries)*int64(f.entrySize) + allocStep - 1) / allocStep * allocStep
 	bytes = min(bytes, int64(f.limit)*int64(f.entrySize))
-	err := f.with(os.O_RDWR, func(h vfs.File) error {
-		err := h.Allocate(0, bytes)
-		if errors.Is(err, vfs.ErrNotSupported) {
-			err = h.Truncate(bytes)
-		}
-		return err
-	})
-	if err != nil {
-		return err
+	err := h.Allocate(0, bytes)
+	if errors.Is(err, vfs.ErrNotSupported) {
+		err = h.Truncate(bytes)
 	}
-	f.room.Store(int32(bytes / int64(f.entrySize)))
-	return nil
+	if err == nil {
+		f.room.Store(int32(bytes / int64(f.entrySize)))
+	}
+	return err
 }
 
 // Room is the number of entries that can be appended before Grow.

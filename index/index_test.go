@@ -47,8 +47,8 @@ func TestEntriesOnDisk(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if x.Room() != 0 || y.Room() != 0 {
-				t.Errorf("room before Grow: %d, %d", x.Room(), y.Room())
+			if x.Room() != 100 || y.Room() != 100 {
+				t.Errorf("a new index has room for %d and %d entries", x.Room(), y.Room())
 			}
 			if err := errors.Join(x.Grow(3), y.Grow(3)); err != nil {
 				t.Fatal(err)
@@ -89,6 +89,9 @@ func TestEntriesOnDisk(t *testing.T) {
 
 			if x, err = OpenOffsets(p.fs, x.path, 1000, 1, 100); err != nil { // keeps one
 				t.Fatal(err)
+			}
+			if x.Room() != 0 {
+				t.Errorf("an opened index has room for %d entries", x.Room())
 			}
 			if err := x.Grow(2); err != nil {
 				t.Fatal(err)

@@ -176,11 +176,11 @@ func (s *Segment) mapLog(f *files, write bool, size int64) error {
 	if !write {
 		return nil
 	}
-	// Asks the file system whether it has fallocate; of an empty file for one byte, which its first step replaces.
-	f.allocates = !errors.Is(f.log.Allocate(0, max(size, 1)), vfs.ErrNotSupported)
+	// An empty file learns with its first step whether the file system has fallocate.
+	f.allocates = size == 0 || !errors.Is(f.log.Allocate(0, size), vfs.ErrNotSupported)
 	if !f.allocates {
-		mode = TailPwrite
-		f.room.Store(int64(s.o.MaxBytes))
+		s.withoutFallocate(f)
+		return nil
 	}
 	if !s.o.Durable {
 		f.writebackAt.Store(size + writebackStep)
@@ -194,6 +194,14 @@ func (s *Segment) mapLog(f *files, write bool, size int64) error {
 		f.touchAt.Store(0)
 	}
 	return nil
+}
+
+// withoutFallocate makes the tail one that finds out at each write whether there is space. Nobody has appended to f yet.
+func (s *Segment) withoutFallocate(f *files) {
+	f.allocates, f.touches = false, false
+	f.tail, f.synced = pwriteTail{f.log}, nil
+	f.touchAt.Store(never)
+	f.room.Store(int64(s.o.MaxBytes))
 }
 
 func (s *Segment) openIndexes(f *files, write bool, offsets, times int) (err error) {

@@ -487,6 +487,52 @@ func sealedCut(t *testing.T, fs vfs.FS, f filled) {
 	}
 }
 
+// Finish leaves what Close leaves, durable after one sync of the file system, whatever background work had not begun.
+func TestFinishedSegmentsAreDurableAfterOneSync(t *testing.T) {
+	for i := range 8 {
+		m := vfs.NewMem()
+		if err := m.MkdirAll("/d", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		var jobs manual
+		o := small()
+		o.FS, o.Go = m, jobs.Go
+		s, err := Create("/d", 0, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f filled
+		for range 20 {
+			b := batch(f.next(0), 0, 300, int64(i))
+			if err := s.Append(b); err != nil {
+				t.Fatal(err)
+			}
+			f.add(b)
+		}
+		if i&1 != 0 {
+			s.Seal()
+		}
+		if i&2 != 0 {
+			s.Idle()
+		}
+		if i&4 != 0 {
+			jobs.run()
+		}
+		if err := s.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		jobs.run()
+		if err := m.SyncFS("/d"); err != nil {
+			t.Fatal(err)
+		}
+		o.FS = m.CrashClone(rand.New(rand.NewPCG(1, 1)), 0)
+		if s, err = Open("/d", 0, o); err != nil {
+			t.Fatalf("case %d: %v", i, err)
+		}
+		checkReads(t, s, f)
+	}
+}
+
 // A truncation that a crash interrupts leaves the old log or the new one.
 func TestPowerCutDuringTruncation(t *testing.T) {
 	for seed := range uint64(100) {

@@ -320,6 +320,17 @@ func (s *Segment) Idle() {
 // Close ends the segment. clean: trims, completes the indexes and syncs everything. It blocks. Background work that was asked for and
 // has not begun finds nothing to do; no call but accessors may follow, slices stay valid until released.
 func (s *Segment) Close(clean bool) error {
+	if clean {
+		return s.end(s.completeLocked)
+	}
+	return s.end(nil)
+}
+
+// Finish is Close(true) without its syncs: what it leaves is durable after the next vfs.FS.SyncFS. It is for the end of thousands of
+// segments at once.
+func (s *Segment) Finish() error { return s.end(s.finishLocked) }
+
+func (s *Segment) end(complete func() error) error {
 	s.flush.Lock()
 	defer s.flush.Unlock()
 	s.files.Lock()
@@ -328,8 +339,8 @@ func (s *Segment) Close(clean bool) error {
 		return nil
 	}
 	err := s.Err()
-	if clean && err == nil {
-		err = s.completeLocked()
+	if complete != nil && err == nil {
+		err = complete()
 	}
 	s.files.closed = true
 	s.sealed.Store(true)
@@ -339,7 +350,22 @@ func (s *Segment) Close(clean bool) error {
 	return err
 }
 
-// completeLocked leaves on disk what a clean start expects.
+// finishLocked trims, unless Idle or Seal have done it.
+func (s *Segment) finishLocked() error {
+	if s.files.trimmed || s.files.complete {
+		return nil
+	}
+	f, err := s.openLocked()
+	if err != nil {
+		return err
+	}
+	if err := s.trimLocked(f, true); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// completeLocked leaves on disk what a clean start expects, durably.
 func (s *Segment) completeLocked() error {
 	if s.files.synced || s.files.complete && s.flushedTo.Load() == s.next.Load() {
 		return nil
@@ -356,10 +382,7 @@ func (s *Segment) completeLocked() error {
 	if err := f.log.Sync(); err != nil {
 		return s.fail(err)
 	}
-	if err := errors.Join(f.offsets.Sync(), f.times.Sync()); err != nil {
-		return s.fail(err)
-	}
-	if err := s.syncDirLocked(); err != nil {
+	if err := errors.Join(f.offsets.Sync(), f.times.Sync(), s.syncDirLocked()); err != nil {
 		return s.fail(err)
 	}
 	s.files.synced = true

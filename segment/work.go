@@ -210,10 +210,15 @@ func (s *Segment) step(f *files, need, smallest int64) error {
 		if err != nil && least < want && errors.Is(err, vfs.ErrNoSpace) && least > 0 {
 			grant, err = s.allocate(f, room, least, least)
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+			room += grant
+		case errors.Is(err, vfs.ErrNotSupported) && room == 0:
+			s.withoutFallocate(f)
+			room = f.room.Load()
+		default:
 			return err
 		}
-		room += grant
 	}
 	ahead := room - size
 	if !f.allocates {

@@ -363,6 +363,27 @@ func TestCrashCloneKeepsWhatIsDurable(t *testing.T) {
 	expect("removed and synced", "", "")
 }
 
+func TestSyncFSMakesEverythingDurable(t *testing.T) {
+	both(t, func(t *testing.T, fs FS, dir string) {
+		if err := fs.SyncFS(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	m := NewMem()
+	if err := m.MkdirAll("/a/b", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	create(t, m, "/a/b/f", "one")
+	create(t, m, "/g", "two")
+	if err := m.SyncFS("/a"); err != nil {
+		t.Fatal(err)
+	}
+	c := m.CrashClone(rand.New(rand.NewPCG(1, 2)), 0)
+	if got := contentOf(t, c, "/a/b/f") + contentOf(t, c, "/g"); got != "onetwo" {
+		t.Errorf("left %q", got)
+	}
+}
+
 func TestCrashCloneIsAFunctionOfTheSeed(t *testing.T) {
 	m := NewMem()
 	for i := range 20 {

@@ -75,7 +75,7 @@ func (m *Mem) SetCapacity(bytes int64) {
 }
 
 // SetHook installs a func that is asked before each operation and can make it fail. op is one of open, mkdir, remove, rename, readdir,
-// stat, syncdir, read, write, truncate, sync, allocate, map. It must not call back into the Mem.
+// stat, syncdir, syncfs, read, write, truncate, sync, allocate, map. It must not call back into the Mem.
 func (m *Mem) SetHook(hook func(op, name string) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -355,11 +355,37 @@ func (m *Mem) SyncDir(name string) error {
 	if n == nil || !n.dir {
 		return &os.PathError{Op: "syncdir", Path: name, Err: os.ErrNotExist}
 	}
+	n.syncNames()
+	return nil
+}
+
+func (n *memNode) syncNames() {
 	for _, op := range n.pending {
 		op.apply(n.synced)
 	}
 	n.pending = nil
+}
+
+// SyncFS asks the hook for op syncfs.
+func (m *Mem) SyncFS(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.ask("syncfs", name); err != nil {
+		return err
+	}
+	m.root.syncAll()
 	return nil
+}
+
+func (n *memNode) syncAll() {
+	if !n.dir {
+		n.durable = syncData(n.durable, n.data)
+		return
+	}
+	n.syncNames()
+	for _, c := range n.live {
+		c.syncAll()
+	}
 }
 
 func (m *Mem) FreeBytes(string) (int64, error) {

@@ -43,6 +43,21 @@ func (osFS) SyncDir(name string) error {
 	return err
 }
 
+// SyncFS reports writeback errors of the whole file system since the last report (Linux >= 5.8).
+func (osFS) SyncFS(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	if err = unix.Syncfs(int(d.Fd())); err != nil {
+		err = &os.PathError{Op: "syncfs", Path: name, Err: err}
+	}
+	if cerr := d.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
 func (osFS) FreeBytes(name string) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(name, &st); err != nil {

@@ -31,6 +31,8 @@ type FS interface {
 	Stat(name string) (os.FileInfo, error)
 	// SyncDir makes the entries of a folder (created, renamed, removed names) durable.
 	SyncDir(name string) error
+	// SyncFS makes everything written so far on the file system that holds name durable, files and names, in one go.
+	SyncFS(name string) error
 	// FreeBytes is what is left for us on the file system that holds name.
 	FreeBytes(name string) (int64, error)
 	// Lock takes an exclusive lock on a file, which it creates, and fails at once when somebody else holds it.
