@@ -168,9 +168,16 @@ func java(jars, class string, args ...string) []string {
 	}, args...)
 }
 
-// run runs a program to its end.
+// run runs a program to its end, which has to be a good one.
 func run(t testing.TB, limit time.Duration, stdin io.Reader, stdout io.Writer, argv ...string) {
 	t.Helper()
+	if err := try(t, limit, stdin, stdout, argv...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// try runs a program to its end. The error has the end of what it wrote to stderr.
+func try(t testing.TB, limit time.Duration, stdin io.Reader, stdout io.Writer, argv ...string) error {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -178,12 +185,14 @@ func run(t testing.TB, limit time.Duration, stdin io.Reader, stdout io.Writer, a
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("ended after %v: %w", limit, ctx.Err())
-		}
-		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, tail(stderr.String(), 20))
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		err = fmt.Errorf("ended after %v: %w", limit, ctx.Err())
 	}
+	if err != nil {
+		return fmt.Errorf("%.300s: %w\n%s", strings.Join(argv, " "), err, tail(stderr.String(), 20))
+	}
+	return nil
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
