@@ -87,6 +87,9 @@ func serve(t testing.TB, h Handler, change func(*Options)) (*Server, *logBuffer)
 		if st := s.Stats(); st.Connections != 0 || st.Reserved != 0 || st.BudgetWaiters != 0 {
 			t.Errorf("after close: %+v", st)
 		}
+		if log.has("stale connection") {
+			t.Error("a connection was closed while gnet held an event of it")
+		}
 		if t.Failed() {
 			t.Logf("log:\n%s", log.buf.String())
 		}

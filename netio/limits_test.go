@@ -277,8 +277,15 @@ func TestASlowReaderCostsNoCPUAndBoundedMemory(t *testing.T) {
 			t.Fatalf("reply %d is wrong", i)
 		}
 	}
-	st := s.Stats()
-	t.Logf("drained: %+v", st)
+	// A socket that can be written to, with nothing to write, wakes nobody either.
+	other.send([]byte("x"))
+	other.expect([]byte("x"))
+	passes = s.Stats().Passes
+	<-time.After(300 * time.Millisecond)
+	if passes = s.Stats().Passes - passes; passes > 5 {
+		t.Errorf("%d passes of the loop in 0.3 s with nothing to do", passes)
+	}
+	t.Logf("drained: %+v", s.Stats())
 }
 
 func TestAReaderOfLargeRepliesFromMemoryIsPausedThenClosed(t *testing.T) {
@@ -341,6 +348,38 @@ func TestBudgetLetsManyBigFramesThroughOneAfterTheOther(t *testing.T) {
 		t.Errorf("%d bytes were in use, the bound is %d", peak.Load(), limit)
 	}
 	t.Logf("peak %d, %+v", peak.Load(), s.Stats())
+}
+
+func TestBudgetBoundsManySmallUnfinishedFrames(t *testing.T) {
+	const clients, size, budget = 40, 60 << 10, 1 << 20
+	s, _ := serve(t, funcs{}, func(o *Options) { o.Budget, o.pressureTime = budget, time.Hour })
+	var conns []*client
+	frame := frameOf(bytes.Repeat([]byte("s"), size))
+	for range clients {
+		c := dial(t, s)
+		conns = append(conns, c)
+		if _, err := c.Write(frame[:len(frame)/2]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := int64(clients * len(frame) / 2)
+	await(t, "all to arrive", func() bool { return s.Stats().BytesIn == in })
+	// What has been read already must be kept, beyond the limit; only as many frames may grow as fit, and the one with the token.
+	if st := s.Stats(); st.Reserved > 2*budget || st.BudgetWaiters < 20 || st.Connections != clients {
+		t.Errorf("%+v", st)
+	}
+	var wait sync.WaitGroup
+	for _, c := range conns {
+		wait.Go(func() {
+			if _, err := c.Write(frame[len(frame)/2:]); err != nil {
+				t.Error(err)
+			}
+			if p, err := readFrame(c); err != nil || !bytes.Equal(p, frame[4:]) {
+				t.Errorf("%d bytes, %v", len(p), err)
+			}
+		})
+	}
+	wait.Wait()
 }
 
 // Clients that send half of a big frame and stop take all memory. Who waits behind them gets it in bounded time, and small requests do not notice.
