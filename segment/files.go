@@ -190,9 +190,8 @@ func (s *Segment) mapLog(f *files, write bool, size int64) error {
 		return nil
 	}
 	f.tail, f.synced = mappedTail(f.b), pwriteTail{f.log}
-	if f.touches = !s.o.Durable; f.touches { // the small pages of MADV_RANDOM are too dear to touch ahead
-		f.touchAt.Store(0)
-	}
+	f.touches = !s.o.Durable // the small pages of MADV_RANDOM are too dear to touch ahead
+	scheduleTouch(f)
 	return nil
 }
 

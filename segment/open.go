@@ -16,7 +16,6 @@ func Open(dir string, base int64, o Options) (*Segment, error) {
 	s := newSegment(dir, base, o)
 	s.files.Lock()
 	defer s.files.Unlock()
-	s.files.dirSynced = true
 	size, err := s.sizeOnDisk()
 	if err != nil {
 		return nil, err

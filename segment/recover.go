@@ -45,7 +45,6 @@ func Recover(dir string, base int64, o Options, ro RecoverOptions, fn func(b rec
 	s := newSegment(dir, base, o)
 	s.files.Lock()
 	defer s.files.Unlock()
-	s.files.dirSynced = true
 	h, err := s.o.FS.OpenFile(s.path(logSuffix), os.O_RDWR, 0)
 	if err != nil {
 		return nil, Recovered{}, fmt.Errorf("recover segment: %w", err)

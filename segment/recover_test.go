@@ -533,6 +533,62 @@ func TestFinishedSegmentsAreDurableAfterOneSync(t *testing.T) {
 	}
 }
 
+// The name of a file that was never flushed before a crash is not durable either, however the segment was opened after it.
+func TestFirstFlushAfterAStartMakesTheNameDurable(t *testing.T) {
+	for _, clean := range []bool{false, true} {
+		r := rand.New(rand.NewPCG(1, 3))
+		m := vfs.NewMem()
+		if err := m.MkdirAll("/d", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.SyncDir("/"); err != nil {
+			t.Fatal(err)
+		}
+		o := small()
+		o.FS = m
+		s, err := Create("/d", 0, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if clean {
+			err = s.Close(true)
+			s, _ = Open("/d", 0, o)
+		} else {
+			mustAppend(t, s, batch(0, 0, 100, 1))
+			m = m.CrashClone(r, 100)
+			// What the killed process had made is not durable by that alone.
+			if err := m.Rename("/d", "/e"); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.MkdirAll("/d", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.SyncDir("/"); err != nil {
+				t.Fatal(err)
+			}
+			for _, suffix := range []string{logSuffix, indexSuffix, timeSuffix} {
+				if err := m.Rename(Path("/e", 0, suffix), Path("/d", 0, suffix)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o.FS = m
+			s, _, err = Recover("/d", 0, o, RecoverOptions{}, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustAppend(t, s, batch(s.NextOffset(), 0, 100, 1))
+		next, err := s.Flush()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.FS = m.CrashClone(r, 0)
+		if _, got, err := Recover("/d", 0, o, RecoverOptions{}, nil); err != nil || got.NextOffset != next {
+			t.Errorf("clean %v: flushed to %d, after a power cut %+v, %v", clean, next, got, err)
+		}
+	}
+}
+
 // A truncation that a crash interrupts leaves the old log or the new one.
 func TestPowerCutDuringTruncation(t *testing.T) {
 	for seed := range uint64(100) {

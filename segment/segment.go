@@ -101,7 +101,7 @@ func (s *Segment) createLocked(firstStep int64) error {
 		_ = s.unlinkLocked()
 		return fmt.Errorf("create segment: %w", err)
 	}
-	if f.touches {
+	if f.touches && firstStep > minStep {
 		s.touch(f)
 	}
 	s.open.Store(f)

@@ -263,7 +263,8 @@ func scheduleTouch(f *files) {
 		f.touchAt.Store(never)
 		return
 	}
-	f.touchAt.Store(max(0, touched-touchAhead(f)/2))
+	// Not for the first few records: most partitions get no more, and a touched page is a page to be written.
+	f.touchAt.Store(max(minTouch/8, touched-touchAhead(f)/2))
 }
 
 // touch makes the pages ahead of the tail present. The caller holds the pin: without it this could meet another mapping at that place.
