@@ -113,8 +113,9 @@ func (p *Partition) Aborted(dst []engine.AbortedTxn, from, to int64) ([]engine.A
 func (p *Partition) Retain(now int64) (deleted int, err error) {
 	if !p.opened.Load() {
 		p.mu.Lock()
-		err := p.openLocked()
+		flush, err := p.openLocked()
 		p.mu.Unlock()
+		p.flushUnlocked(flush)
 		if err != nil {
 			return 0, err
 		}

@@ -87,28 +87,30 @@ type AppendOptions struct {
 // Errors: ErrWait (nothing appended: try again when ready), wire.Code, and engine's.
 func (p *Partition) Append(b record.Batch, o AppendOptions, w *AckWaiter) (a engine.Appended, pending bool, err error) {
 	c := p.Topic.Config()
+	var flushNow, flushLater bool
 	p.mu.Lock()
 	if err = p.lead(); err == nil {
-		err = p.openLocked()
+		flushNow, err = p.openLocked()
 	}
 	if err != nil {
 		p.mu.Unlock()
 		return a, false, err
 	}
 	if o.All && !p.enoughLocked(c) {
-		p.mu.Unlock()
-		return a, false, wire.NotEnoughReplicas
+		err = wire.NotEnoughReplicas
+	} else {
+		a, err = p.log.Append(b, p.LeaderEpoch(), o.Now)
 	}
-	a, err = p.log.Append(b, p.LeaderEpoch(), o.Now)
 	if err != nil {
 		p.mu.Unlock()
+		p.flushUnlocked(flushNow)
 		return a, false, err
 	}
-	var flushNow, flushLater bool
 	if !a.Duplicate {
 		p.mu.unflushed += int64(len(b))
 		p.heatLocked(&a, int64(len(b)), o.Now)
-		flushNow, flushLater = p.dirtyLocked(c)
+		now, later := p.dirtyLocked(c)
+		flushNow, flushLater = flushNow || now, later
 	}
 	var wake woken
 	done := p.advanceLocked(c, &wake)
@@ -119,9 +121,7 @@ func (p *Partition) Append(b record.Batch, o AppendOptions, w *AckWaiter) (a eng
 	}
 	p.mu.Unlock()
 
-	if flushNow {
-		p.flusher.o.Go(p.flushJob)
-	}
+	p.flushUnlocked(flushNow)
 	if flushLater {
 		p.flusher.later(p)
 	}
@@ -141,18 +141,31 @@ func (p *Partition) lead() error {
 	return nil
 }
 
-// openLocked learns the high watermark once the log is readable.
-func (p *Partition) openLocked() error {
+// openLocked learns the high watermark once the log is readable. flush: a flush is to be queued after unlock, because a recovered tail on a
+// durable topic is not flushed yet, and nobody else would make it visible.
+func (p *Partition) openLocked() (flush bool, err error) {
 	if p.opened.Load() {
-		return nil
+		return false, nil
 	}
 	if err := p.log.Ready(); err != nil {
-		return err
+		return false, err
 	}
 	p.highWatermark.Store(min(max(p.log.HighWatermark(), p.log.LogStart()), p.log.LogEnd()))
 	p.opened.Store(true)
 	p.enterEpochLocked()
-	return nil
+	return p.unflushedLocked(p.Topic.Config()), nil
+}
+
+// unflushedLocked starts a flush when a durable topic has records that none was started for.
+func (p *Partition) unflushedLocked(c *config.TopicConfig) bool {
+	return p.opened.Load() && p.leads() && c.Durability == config.Fsync && p.log.FlushedTo() < p.log.LogEnd() && p.startFlushLocked()
+}
+
+// flushUnlocked queues the flush that was started under the lock.
+func (p *Partition) flushUnlocked(started bool) {
+	if started {
+		p.flusher.o.Go(p.flushJob)
+	}
 }
 
 // enoughLocked is whether the ISR is as large as the topic asks for, as far as it has so many replicas (as Kafka: one replica is enough for
@@ -313,9 +326,7 @@ func (p *Partition) flushSoon() {
 		p.mu.again = true
 	}
 	p.mu.Unlock()
-	if start {
-		p.flusher.o.Go(p.flushJob)
-	}
+	p.flushUnlocked(start)
 }
 
 // flush is the partition's one outstanding fdatasync. It runs off the loops and carries all that was appended before it begins.
@@ -444,8 +455,10 @@ func (p *Partition) fence(currentLeaderEpoch int32, role *int64) error {
 		return nil
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.openLocked()
+	flush, err := p.openLocked()
+	p.mu.Unlock()
+	p.flushUnlocked(flush)
+	return err
 }
 
 // Wait parks w until more can be read than r, the result of the Read before, said. False: something has changed since; read again.
@@ -496,14 +509,12 @@ func (p *Partition) become(self int32, m *meta.Partition) {
 	}
 	// The topic may have become durable: what it has so far is flushed now, or no later append would be acknowledged before.
 	c := p.Topic.Config()
-	flush := p.opened.Load() && p.leads() && c.Durability == config.Fsync && p.log.FlushedTo() < p.log.LogEnd() && p.startFlushLocked()
+	flush := p.unflushedLocked(c)
 	if more := p.advanceLocked(c, &wake); done == nil {
 		done = more
 	}
 	p.mu.Unlock()
-	if flush {
-		p.flusher.o.Go(p.flushJob)
-	}
+	p.flushUnlocked(flush)
 	done.finish()
 	wake.fire()
 }

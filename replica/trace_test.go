@@ -36,6 +36,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the traces print into thei
 //	list NAME ts=-1
 //	epochend NAME 0
 //	state NAME
+//	reopen                                        a new table over the same logs, as after a restart
 func TestTraces(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.trace")
 	if err != nil || len(files) == 0 {
@@ -240,6 +241,9 @@ func (tr *tracer) do(words []string) {
 	case "state":
 		p := partition()
 		tr.printf("epoch %d leads %v; high watermark %d, flushed %d, end %d", p.LeaderEpoch(), p.leads(), p.HighWatermark(), p.log.FlushedTo(), p.log.LogEnd())
+	case "reopen":
+		tr.table = NewTable(tr.table.o)
+		tr.table.Apply(nil, tr.image)
 	default:
 		tr.t.Fatalf("no command %q", words[0])
 	}
