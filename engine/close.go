@@ -10,10 +10,10 @@ import (
 // producersCheck is how often silent producers are looked for, in ms: Kafka's producer.id.expiration.check.interval.ms.
 const producersCheck = 600_000
 
-// tick does what is due by the clock for an open log.
-func (l *Log) tick(now int64) {
+// tick does what is due by the clock for an open log. idle says that it asked for the log to be closed.
+func (l *Log) tick(now int64, mayClose bool) (idle bool) {
 	if err := l.note(noteTick); err != nil {
-		return // taken care of
+		return false // taken care of
 	}
 	l.mu.Lock()
 	o := l.mu.o
@@ -34,9 +34,11 @@ func (l *Log) tick(now int64) {
 	if l.used.Load() {
 		l.used.Store(false)
 		l.lastUsed.Store(now)
-	} else if o != nil && now-l.lastUsed.Load() >= l.dir.o.IdleAfter {
+	} else if mayClose && o != nil && now-l.lastUsed.Load() >= l.dir.o.IdleAfter {
 		_ = l.request(askIdle)
+		return true
 	}
+	return false
 }
 
 func (l *Log) idleJob() {
@@ -58,16 +60,25 @@ func (l *Log) Idle(now, idleAfter int64) {
 	if waiting && idleAfter > 0 {
 		return // the end of a transaction is not visible yet, and only an open log knows
 	}
-	if err := l.closeFiles(true); err != nil && !errors.Is(err, ErrOffline) {
+	if err := l.closeFiles(closeClean); err != nil && !errors.Is(err, ErrOffline) {
 		l.dir.o.Log.Error("close idle log", "topic", l.topic, "partition", l.partition, "err", err)
 	}
 }
 
+// How a log's files are closed.
+type closing int
+
+const (
+	closeAway  closing = iota // as a crash would
+	closeClean                // everything flushed, trimmed and written down: the next open scans nothing
+	closeLater                // the same, but durable only after a sync of the whole file system; finish completes it
+)
+
 // shut closes the log for good when the directory closes.
-func (l *Log) shut(clean bool) error {
+func (l *Log) shut(how closing) error {
 	l.work.Lock()
 	defer l.work.Unlock()
-	return l.closeFiles(clean)
+	return l.closeFiles(how)
 }
 
 // takeOpen takes the open state away: appends and reads ask for opening again, which waits for work. Holds work. The caller gives
@@ -85,11 +96,10 @@ func (l *Log) takeOpen(next phase) *opened {
 	return o
 }
 
-// closeFiles closes what is open. clean: everything is flushed, trimmed and written down, so that the next open scans nothing.
-// Holds work.
-func (l *Log) closeFiles(clean bool) error {
-	if clean && l.offline() != nil {
-		clean = false
+// closeFiles closes what is open. Holds work.
+func (l *Log) closeFiles(how closing) error {
+	if l.offline() != nil {
+		how = closeAway
 	}
 	o := l.takeOpen(phaseClosed)
 	defer l.flushing.Unlock()
@@ -100,63 +110,72 @@ func (l *Log) closeFiles(clean bool) error {
 	l.noting.Lock()
 	defer l.noting.Unlock()
 	defer o.producers.clear()
-	err := l.closeSegments(o, clean)
-	if err == nil && clean {
-		err = l.writeDown(o)
+	err := l.closeSegments(o, how)
+	if err == nil && how != closeAway {
+		err = l.writeDown(o, how == closeClean)
 	}
-	if err == nil && clean {
+	if err == nil && how == closeClean {
+		err = l.finishLocked()
+	}
+	if err == nil && how != closeAway {
 		return nil
 	}
 	l.mu.Lock()
 	l.mu.phase = phaseUnknown
 	l.mu.Unlock()
-	if err != nil && clean {
+	if err != nil && how != closeAway {
 		return l.fail(err)
 	}
 	return nil
 }
 
 // closeSegments holds work, flushing and noting.
-func (l *Log) closeSegments(o *opened, clean bool) (first error) {
+func (l *Log) closeSegments(o *opened, how closing) (first error) {
 	keep := func(err error) {
 		if first == nil && err != nil && !errors.Is(err, fs.ErrNotExist) {
 			first = err
 		}
 	}
+	if how == closeAway {
+		if o.spare != nil {
+			_ = o.spare.Discard()
+		}
+		o.abandon()
+		return nil
+	}
 	if o.spare != nil {
-		err := o.spare.Discard()
-		if clean {
-			keep(err)
-		}
+		keep(o.spare.Discard())
 	}
-	if clean && len(o.segments) > 0 {
-		// What retention by time asks of a closed log.
-		timestamp, _, err := o.segments[0].MaxTimestamp()
-		keep(err)
-		l.record.oldest = timestamp
+	// What retention by time asks of a closed log.
+	timestamp, _, err := o.segments[0].MaxTimestamp()
+	keep(err)
+	l.record.oldest = timestamp
+	if o.rootDirty && how == closeClean {
+		keep(l.dir.syncNames())
 	}
-	if clean {
-		if o.rootDirty {
-			keep(l.dir.fs.SyncDir(l.dir.o.Path))
-		}
+	if o.aborts > 0 {
 		for _, t := range txnsOf(o.txns) {
-			keep(t.Flush(true))
+			keep(t.Flush(how == closeClean))
 		}
 	}
 	for _, s := range o.segments {
-		err := s.Close(clean && first == nil)
-		if clean {
-			keep(err)
+		switch {
+		case first != nil:
+			_ = s.Close(false)
+		case how == closeLater:
+			keep(s.Finish())
+		default:
+			keep(s.Close(true))
 		}
 	}
 	return first
 }
 
-// writeDown makes the table's record exact. Holds noting.
-func (l *Log) writeDown(o *opened) error {
+// writeDown writes the small files that the next open relies on, and makes the record exact. Holds noting.
+func (l *Log) writeDown(o *opened, sync bool) error {
 	end := l.logEnd.Load()
-	if o.epochsDirty {
-		if err := writeFile(l.dir.fs, l.path(epochsName), o.epochs.append(nil)); err != nil {
+	if o.epochsDirty || o.changed {
+		if err := replaceFile(l.dir.fs, l.path(epochsName), o.epochs.append(nil), sync); err != nil {
 			return err
 		}
 	}
@@ -164,19 +183,18 @@ func (l *Log) writeDown(o *opened) error {
 		list := o.producers.sorted()
 		bases := o.bases()
 		o.sinceCapture = end
-		if err := l.saveProducers(o, end, list, bases); err != nil {
+		if err := l.saveProducers(o, end, list, bases, sync); err != nil {
 			return err
 		}
-		if err := l.writeSnapshot(o, end, list, bases); err != nil {
+		if err := l.writeSnapshot(o, end, list, bases, sync); err != nil {
 			return err
 		}
 	}
-	if o.changed || o.epochsDirty || o.names != o.namesSynced {
+	if sync && (o.changed || o.epochsDirty || o.names != o.namesSynced) {
 		if err := l.dir.fs.SyncDir(l.path("")); err != nil {
 			return err
 		}
 	}
-	l.flushedTo.Store(end)
 	r := &l.record
 	r.logStart, r.highWatermark = l.logStart.Load(), l.HighWatermark()
 	r.durable, r.written = end, end
@@ -184,11 +202,23 @@ func (l *Log) writeDown(o *opened) error {
 	r.activeSize, r.size = o.active().Size(), (&view{o.segments}).size()
 	r.unstable = o.producers.unstable(math.MaxInt64)
 	r.clean = true
-	l.notedEnd = -1
-	if err := l.dir.table.write(l.slot, r); err != nil {
-		return err
-	}
 	return nil
+}
+
+// finish tells the table that the log is closed cleanly, once all of it is durable.
+func (l *Log) finish() error {
+	l.noting.Lock()
+	defer l.noting.Unlock()
+	if !l.record.clean || l.slot < 0 {
+		return nil
+	}
+	return l.finishLocked()
+}
+
+func (l *Log) finishLocked() error {
+	l.flushedTo.Store(l.record.durable)
+	l.notedEnd = -1
+	return l.dir.table.write(l.slot, &l.record)
 }
 
 // Remove makes the log unusable, renames its folder and unlinks it later. Off the loops. Readers keep the slices they hold.

@@ -74,6 +74,12 @@ type Dir struct {
 	closed    atomic.Bool
 	producers atomic.Int64 // remembered by all logs
 
+	names struct {
+		sync.Mutex
+		wanted atomic.Uint64 // how often somebody wanted a sync of the directory's names
+		done   uint64        // for how many of them it was done
+	}
+
 	mu struct {
 		sync.Mutex
 		folders map[string]bool    // partition folders on disk that no Log stands for yet
@@ -411,8 +417,9 @@ func (d *Dir) recoverNext() {
 	d.mu.dirty = d.mu.dirty[1:]
 	d.mu.Unlock()
 	if l.begin(askOpen) {
+		wasClean := d.how == stopKafka || l.recordCopy().clean
 		l.openJob()
-		if d.how == stopKafka {
+		if wasClean {
 			l.Idle(d.now.Load(), 0) // its ends are known now: that is all that was wanted
 		}
 	}
@@ -449,6 +456,9 @@ func (d *Dir) emptyTrash(now int64) {
 	})
 }
 
+// idlePerTick bounds how many idle logs a tick closes: each costs a few syncs, which those in use feel.
+const idlePerTick = 32
+
 // checkpointInterval is how often Kafka's own checkpoint files are written while running, in ms. They serve Kafka's tools and a
 // directory taken back to Kafka; our own start reads the table.
 const checkpointInterval = 60_000
@@ -461,8 +471,11 @@ func (d *Dir) Tick(now int64) error {
 	if err := d.Err(); err != nil || d.closed.Load() {
 		return err
 	}
+	closing := 0
 	for _, l := range d.openLogs() {
-		l.tick(now)
+		if l.tick(now, closing < idlePerTick) {
+			closing++
+		}
 	}
 	if err := d.table.sync(); err != nil {
 		return d.fail(err)
@@ -489,6 +502,23 @@ func (d *Dir) openLogs() []*Log {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.mu.open)
+}
+
+// syncNames makes the folders of partitions durable. Whoever waits here while another one syncs shares the next sync with all others
+// who wait.
+func (d *Dir) syncNames() error {
+	mine := d.names.wanted.Add(1)
+	d.names.Lock()
+	defer d.names.Unlock()
+	if d.names.done >= mine {
+		return nil
+	}
+	upTo := d.names.wanted.Load()
+	if err := d.fs.SyncDir(d.o.Path); err != nil {
+		return err
+	}
+	d.names.done = upTo
+	return nil
 }
 
 // addOpen and removeOpen keep the list of logs with open files.
@@ -557,12 +587,21 @@ func (d *Dir) Close(clean bool) error {
 	if d.closed.Swap(true) {
 		return nil
 	}
-	clean = clean && d.Err() == nil
+	how := closeAway
+	if clean = clean && d.Err() == nil; clean {
+		how = closeClean
+		if len(d.openLogs()) > syncEach {
+			how = closeLater
+		}
+	}
 	var first error
 	for _, l := range d.allLogs() {
-		if err := l.shut(clean); err != nil && first == nil {
+		if err := l.shut(how); err != nil && first == nil {
 			first = fmt.Errorf("%s: %w", l.folder, err)
 		}
+	}
+	if how == closeLater && first == nil {
+		first = d.finishAll()
 	}
 	if clean && first == nil && d.Err() == nil {
 		first = d.markClean()
@@ -577,6 +616,23 @@ func (d *Dir) Close(clean bool) error {
 		first = d.Err()
 	}
 	return first
+}
+
+// syncEach is up to how many open logs are synced file by file at a clean stop. Beyond, one sync of the file system is faster; it may
+// write other people's data too, which is why few logs do without.
+const syncEach = 64
+
+// finishAll makes all logs that were closed for later durable at once, and then their slots of the table say so.
+func (d *Dir) finishAll() error {
+	if err := d.fs.SyncFS(d.o.Path); err != nil {
+		return d.fail(err)
+	}
+	for _, l := range d.allLogs() {
+		if err := l.finish(); err != nil {
+			return d.fail(err)
+		}
+	}
+	return nil
 }
 
 // markClean makes the marker the last thing to appear: whoever sees it may trust everything else. A log whose end nobody looked at, or

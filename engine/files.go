@@ -78,6 +78,12 @@ func readFile(fs vfs.FS, name string) ([]byte, error) {
 // writeFile replaces a file: a reader after a crash sees the old content or the new one. The folder's entry is durable only after
 // SyncDir, which the caller does when it matters.
 func writeFile(fs vfs.FS, name string, content []byte) error {
+	return replaceFile(fs, name, content, true)
+}
+
+// replaceFile without sync leaves anything at all after a power cut: it is for caches that are checked when they are read, and for what
+// is synced later with everything else.
+func replaceFile(fs vfs.FS, name string, content []byte, sync bool) error {
 	tmp := name + tmpSuffix
 	f, err := fs.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
@@ -86,7 +92,7 @@ func writeFile(fs vfs.FS, name string, content []byte) error {
 	if len(content) > 0 {
 		_, err = f.WriteAt(content, 0)
 	}
-	if err == nil {
+	if err == nil && sync {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/millrace/millrace/index"
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/segment"
 )
@@ -35,19 +36,28 @@ func (l *Log) flush() error {
 		l.mu.Unlock()
 		return nil
 	}
-	sealed := slices.Clone(o.unflushed)
-	list := append(sealed, o.active())
-	txns, aborts, target := txnsOf(o.txns), o.aborts, l.logEnd.Load()
-	names, rootDirty := o.names, o.rootDirty
+	// One fdatasync and no allocation when nothing rolled and nothing was aborted.
+	var sealed []*segment.Segment
+	if len(o.unflushed) > 0 {
+		sealed = slices.Clone(o.unflushed)
+	}
+	var txns []*index.Txn
+	aborts, target := o.aborts, l.logEnd.Load()
+	if aborts != o.abortsSynced {
+		txns = txnsOf(o.txns)
+	}
+	active, names, rootDirty := o.active(), o.names, o.rootDirty
 	folderDirty := names != o.namesSynced
 	l.mu.Unlock()
 
-	var flushed int64
-	for _, s := range list {
-		var err error
-		if flushed, err = s.Flush(); err != nil {
+	for _, s := range sealed {
+		if _, err := s.Flush(); err != nil {
 			return l.syncFailed(err)
 		}
+	}
+	flushed, err := active.Flush()
+	if err != nil {
+		return l.syncFailed(err)
 	}
 	// A marker that counts as durable without its index entry would show aborted records after a power cut.
 	for _, t := range txns {
@@ -55,13 +65,14 @@ func (l *Log) flush() error {
 			return l.syncFailed(err)
 		}
 	}
+	o.abortsSynced = aborts
 	if folderDirty {
 		if err := l.dir.fs.SyncDir(l.path("")); err != nil {
 			return l.syncFailed(err)
 		}
 	}
 	if rootDirty {
-		if err := l.dir.fs.SyncDir(l.dir.o.Path); err != nil {
+		if err := l.dir.syncNames(); err != nil {
 			return l.syncFailed(err)
 		}
 	}
@@ -70,7 +81,9 @@ func (l *Log) flush() error {
 	if rootDirty {
 		o.rootDirty = false
 	}
-	o.unflushed = slices.DeleteFunc(o.unflushed, func(s *segment.Segment) bool { return slices.Contains(sealed, s) })
+	if len(sealed) > 0 {
+		o.unflushed = slices.DeleteFunc(o.unflushed, func(s *segment.Segment) bool { return slices.Contains(sealed, s) })
+	}
 	if o.aborts != aborts {
 		// One that was appended while we synced may not be in its index's file: then only what was there before counts.
 		flushed = min(flushed, target)
@@ -134,12 +147,19 @@ func (l *Log) note(why noteReason) error {
 		list = o.captureLocked()
 	}
 	o.unnoted = 0
-	txns := txnsOf(o.txns)
-	bases := o.bases()
+	var txns []*index.Txn
+	aborts := o.aborts
+	if aborts != o.abortsNoted {
+		txns = txnsOf(o.txns)
+	}
+	var bases []int64
+	if save {
+		bases = o.bases()
+	}
 	l.mu.Unlock()
 
 	if epochsFile != nil {
-		if err := writeFile(l.dir.fs, l.path(epochsName), epochsFile); err != nil {
+		if err := replaceFile(l.dir.fs, l.path(epochsName), epochsFile, false); err != nil {
 			l.mu.Lock()
 			o.epochsDirty = true
 			l.mu.Unlock()
@@ -151,8 +171,9 @@ func (l *Log) note(why noteReason) error {
 			return l.fail(err)
 		}
 	}
+	o.abortsNoted = aborts
 	if save {
-		if err := l.saveProducers(o, written, list, bases); err != nil {
+		if err := l.saveProducers(o, written, list, bases, true); err != nil {
 			return l.fail(err)
 		}
 	}
@@ -161,7 +182,6 @@ func (l *Log) note(why noteReason) error {
 	r.durable, r.written = flushedTo, written
 	l.mu.Lock()
 	l.noteStateLocked(o)
-	r.activeBase = bases[len(bases)-1]
 	l.mu.Unlock()
 	if err := l.dir.table.write(l.slot, r); err != nil {
 		return l.fail(err)

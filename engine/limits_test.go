@@ -401,3 +401,57 @@ func TestForeignDirectories(t *testing.T) {
 		t.Errorf("a foreign directory: %v", err)
 	}
 }
+
+// 10,000 logs in use close in seconds: their files are made durable by one sync of the file system.
+func TestCloseWithTenThousandOpenLogs(t *testing.T) {
+	n := 1000
+	if *crashSeeds > 100 { // the long run
+		n = 10_000
+	}
+	var g goroutines
+	dir := t.TempDir()
+	open := func() *Dir {
+		d, err := OpenDir(DirOptions{FS: vfs.OS, Path: dir, Go: g.run})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	d := open()
+	start := time.Now()
+	var synced int
+	for i := range n {
+		l := d.Log("many", testID, int32(i), Config{Durable: true})
+		if err := waitFor(l, func() error { _, err := l.Append(produced(1, 0, 0, 1, 1000), 0, 1000); return err }); err != nil {
+			t.Fatal(err)
+		}
+		if i%10 == 0 {
+			if _, err := l.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			synced++
+		}
+	}
+	t.Logf("%d first appends, %d flushes in %v", n, synced, time.Since(start))
+	start = time.Now()
+	if err := d.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("closed in %v", time.Since(start))
+	g.wg.Wait()
+	start = time.Now()
+	d = open()
+	for i := range n {
+		if l := d.Log("many", testID, int32(i), Config{}); l.LogEnd() != 1 || l.Ready() != nil {
+			t.Fatal(i, l.LogEnd(), l.Ready())
+		}
+	}
+	t.Logf("known again in %v", time.Since(start))
+	if d.how != stopClean {
+		t.Error(d.how)
+	}
+	if err := d.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	g.wg.Wait()
+}

@@ -78,14 +78,16 @@ type opened struct {
 	epochsDirty             bool  // not in leader-epoch-checkpoint yet
 	expiredAt, sealedIdleAt int64 // ms: when Tick last did that
 
-	names       int  // changes of names in the folder
-	namesSynced int  // how many of them are durable
-	rootDirty   bool // nor the folder itself
-	changed     bool // something was appended since the log was opened
-	unflushed   []*segment.Segment
-	unnoted     int64 // bytes appended since the table was told
-	unsaved     int64 // bytes appended since the producers were written down
-	aborts      int   // aborted transactions appended since the log was opened
+	names        int  // changes of names in the folder
+	namesSynced  int  // how many of them are durable
+	rootDirty    bool // nor the folder itself
+	changed      bool // something was appended since the log was opened
+	unflushed    []*segment.Segment
+	unnoted      int64 // bytes appended since the table was told
+	unsaved      int64 // bytes appended since the producers were written down
+	aborts       int   // aborted transactions appended since the log was opened
+	abortsNoted  int   // of them, in their index's file; guarded by noting
+	abortsSynced int   // of them, durable; guarded by flushing
 
 	firstTimestamp int64 // of the active segment's first batch, -1 when it is empty
 	rolling        bool  // no append until the roll has happened
@@ -154,7 +156,8 @@ func (l *Log) initialize(d *Dir) {
 		l.flushedTo.Store(f.durable)
 		l.logEnd.Store(max(f.durable, f.logStart))
 		l.highWatermark.Store(f.highWatermark)
-		if f.clean {
+		// After a power cut a clean slot may be older than what was flushed since: somebody has to look whether it still fits.
+		if f.clean && (d.how == stopClean || f.boot != 0 && f.boot == d.boot) {
 			l.mu.phase = phaseClosed
 			l.logEnd.Store(f.written)
 			l.unstable.Store(f.unstable)

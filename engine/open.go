@@ -87,9 +87,6 @@ func (l *Log) openJob() {
 	err := l.open(create)
 	l.work.Unlock()
 	l.end(askOpen, err)
-	if err == nil && l.config.Load().Durable && l.flushedTo.Load() < l.logEnd.Load() {
-		_, err = l.Flush() // R9: what recovery found is acknowledged as durable only after a sync
-	}
 	if err != nil && l.offline() == nil && !errors.Is(err, ErrDiskFull) && !errors.Is(err, ErrClosed) {
 		l.dir.o.Log.Error("open log", "topic", l.topic, "partition", l.partition, "err", err)
 	}
@@ -141,10 +138,11 @@ func (l *Log) open(create bool) error {
 			o, err = l.recover()
 		}
 	case phaseUnknown:
+		err = errDoubt
 		if l.dir.how == stopKafka {
 			o, err = l.openClean(false)
-		} else {
-			err = errDoubt
+		} else if l.slotTrusted() && l.recordCopy().clean {
+			o, err = l.openClean(true)
 		}
 		if errors.Is(err, errDoubt) {
 			o, err = l.recover()
@@ -202,7 +200,7 @@ func (l *Log) writeMetadata() error {
 	if l.id.IsZero() {
 		return nil
 	}
-	return writeFile(l.dir.fs, l.path(partitionName), appendPartitionMetadata(nil, l.id))
+	return replaceFile(l.dir.fs, l.path(partitionName), appendPartitionMetadata(nil, l.id), false) // rewritten when it is unreadable
 }
 
 // create makes the folder and the first segment (D4). Nothing of it is durable before the first flush.
@@ -220,7 +218,7 @@ func (l *Log) create() (*opened, error) {
 	}
 	o := l.newOpened()
 	o.add(s, txnIndex{})
-	o.names, o.rootDirty = 1, true
+	o.rootDirty = true // the folder itself is synced by the segment's first flush
 	return o, nil
 }
 

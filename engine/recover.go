@@ -72,9 +72,37 @@ func (l *Log) recover() (*opened, error) {
 	l.dropState(o, 0, end)
 	l.noting.Unlock()
 	o.changed, o.names, o.rootDirty = true, 1, true
+	if l.config.Load().Durable {
+		if err := l.settle(o); err != nil {
+			o.abandon()
+			return nil, err
+		}
+	}
 	l.dir.o.Log.Info("log recovered", "topic", l.topic, "partition", l.partition, "from", mark, "logEnd", end, "replayedFrom", from,
 		"scannedBytes", rec.Scanned, "cutBytes", rec.Cut)
 	return o, nil
+}
+
+// settle makes durable what a recovery has found (R9), before anybody can take it for acknowledged.
+func (l *Log) settle(o *opened) error {
+	for _, s := range append(slices.Clone(o.unflushed), o.active()) {
+		if _, err := s.Flush(); err != nil {
+			return l.dir.fail(err)
+		}
+	}
+	for _, t := range txnsOf(o.txns) {
+		if err := t.Flush(true); err != nil {
+			return l.dir.fail(err)
+		}
+	}
+	if err := errors.Join(l.dir.fs.SyncDir(l.path("")), l.dir.fs.SyncDir(l.dir.o.Path)); err != nil {
+		return l.dir.fail(err)
+	}
+	o.unflushed, o.namesSynced, o.rootDirty = nil, o.names, false
+	l.mu.Lock()
+	l.flushedTo.Store(o.active().NextOffset())
+	l.mu.Unlock()
+	return nil
 }
 
 // slotTrusted says whether the table knows this log and is not stale.

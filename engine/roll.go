@@ -103,8 +103,7 @@ func (l *Log) roll() (*rolled, error) {
 	last.Seal()
 	o.unflushed = append(o.unflushed, last)
 	o.add(s, txnIndex{Txn: t})
-	o.firstTimestamp, o.pace = -1, pace{}
-	o.names++
+	o.firstTimestamp, o.pace = -1, pace{} // its names are synced by its first flush
 	r := &rolled{o: o, base: base, list: o.captureLocked()}
 	r.bases = o.bases()
 	l.view.Store(&view{o.segments})
@@ -137,8 +136,8 @@ func (l *Log) afterRoll(r *rolled) {
 	l.mu.Unlock()
 	var err error
 	if current {
-		if err = l.saveProducers(r.o, r.base, r.list, r.bases); err == nil {
-			err = l.writeSnapshot(r.o, r.base, r.list, r.bases)
+		if err = l.saveProducers(r.o, r.base, r.list, r.bases, true); err == nil {
+			err = l.writeSnapshot(r.o, r.base, r.list, r.bases, true)
 		}
 		if err != nil {
 			err = l.fail(err)

@@ -81,7 +81,7 @@ func (o *opened) captureLocked() []producer {
 }
 
 // saveProducers writes our producers file as of an offset. Holds noting.
-func (l *Log) saveProducers(o *opened, offset int64, list []producer, bases []int64) error {
+func (l *Log) saveProducers(o *opened, offset int64, list []producer, bases []int64, sync bool) error {
 	if o.snapshotAt >= offset {
 		return nil // a newer capture was faster
 	}
@@ -89,7 +89,7 @@ func (l *Log) saveProducers(o *opened, offset int64, list []producer, bases []in
 	if len(list) > 0 {
 		b := appendProducers(nil, offset, list)
 		size = len(b)
-		if err := writeFile(l.dir.fs, l.path(offsetName(offset, producersSuffix)), b); err != nil {
+		if err := replaceFile(l.dir.fs, l.path(offsetName(offset, producersSuffix)), b, sync); err != nil {
 			l.mu.Lock()
 			o.sinceCapture = o.producersNew
 			l.mu.Unlock()
@@ -114,11 +114,11 @@ func (l *Log) saveProducers(o *opened, offset int64, list []producer, bases []in
 }
 
 // writeSnapshot writes Kafka's snapshot as of an offset. Kafka keeps those at the bases of segments and the newest. Holds noting.
-func (l *Log) writeSnapshot(o *opened, offset int64, list []producer, bases []int64) error {
+func (l *Log) writeSnapshot(o *opened, offset int64, list []producer, bases []int64, sync bool) error {
 	if len(list) == 0 && len(o.snapshots) == 0 {
 		return nil // Kafka makes one for itself when it finds none
 	}
-	if err := writeFile(l.dir.fs, l.path(offsetName(offset, snapshotSuffix)), appendSnapshot(nil, list)); err != nil {
+	if err := replaceFile(l.dir.fs, l.path(offsetName(offset, snapshotSuffix)), appendSnapshot(nil, list), sync); err != nil {
 		return err
 	}
 	o.snapshots = insertOffset(o.snapshots, offset)
