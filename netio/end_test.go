@@ -197,6 +197,39 @@ func TestDrainIsBounded(t *testing.T) {
 	r.Send()
 }
 
+func TestDrainDoesNotWaitForAClientThatDoesNotRead(t *testing.T) {
+	f := newFile(t, vfs.OS, t.TempDir(), 16<<20, true)
+	closed := make(chan error, 2)
+	s, _ := serve(t, funcs{
+		frame: func(_ *Conn, r *Reply) {
+			r.Insert(len(r.Buf), f.slice(0, len(f.bytes)))
+			r.Send()
+		},
+		closed: func(_ *Conn, err error) { closed <- err },
+	}, func(o *Options) { o.drainStall = 200 * time.Millisecond })
+	stuck, reading := dial(t, s), dial(t, s)
+	stuck.send(nil, nil)
+	reading.send(nil, nil)
+	await(t, "both sockets to fill", func() bool { return s.Stats().Stalls >= 2 && s.Stats().Frames == 4 })
+	if _, err := stuck.Write([]byte{0, 0, 1, 0, 1}); err != nil { // the start of a frame is nothing to wait for
+		t.Fatal(err)
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- s.Drain(patience) }()
+	for i := range 2 {
+		if p := reading.receive(); !bytes.Equal(p, f.bytes) {
+			t.Errorf("reply %d is wrong", i)
+		}
+	}
+	_ = reading.Close()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if a, b := <-closed, <-closed; (a == ErrSlow) == (b == ErrSlow) {
+		t.Errorf("closed with %v and %v, one of them should be cut", a, b)
+	}
+}
+
 func TestCloseEndsEverything(t *testing.T) {
 	closed := make(chan error, 3)
 	got := make(chan *Reply, 3)
@@ -257,7 +290,7 @@ type otherLoop struct {
 }
 
 func TestListenFailsWhenGnetIsBuiltDifferently(t *testing.T) {
-	_, err := epollOf(&otherLoop{})
+	_, err := epollOf(&otherLoop{poller: struct{ descriptor int }{3}})
 	if err == nil || !strings.Contains(err.Error(), gnetVersion) || !strings.Contains(err.Error(), "eventloop.poller.fd") {
 		t.Errorf("error: %v", err)
 	}

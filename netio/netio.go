@@ -62,6 +62,7 @@ type Options struct {
 	// What tests shorten.
 	progressWindow time.Duration // a partial frame must grow by progressBytes within this time; default 10 s
 	pressureTime   time.Duration // how long one may sit on memory that others wait for; default 5 s
+	drainStall     time.Duration // how long Drain waits for a client that does not read; default 5 s
 	maxQueuedBytes int64         // bytes of one connection's unsent replies at which reading pauses; default 4 MiB
 	flushBudget    int           // bytes after which one connection's sending lets others on the loop go first; default 4 MiB
 }
@@ -95,6 +96,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.pressureTime == 0 {
 		o.pressureTime = 5 * time.Second
+	}
+	if o.drainStall == 0 {
+		o.drainStall = 5 * time.Second
 	}
 	if o.maxQueuedBytes == 0 {
 		o.maxQueuedBytes = 4 << 20
@@ -261,7 +265,7 @@ func (s *Server) Stats() Stats {
 }
 
 // Drain stops accepting and reading, lets the replies of all requests in work leave, then closes the connections. After timeout it closes
-// what is left and says how many that were. Close must still be called.
+// what is left and says how many that were. A client that does not read its replies is cut off sooner. Close must still be called.
 func (s *Server) Drain(timeout time.Duration) error {
 	s.accept.close()
 	s.drain.Lock()

@@ -22,7 +22,7 @@ const (
 
 // sweepEvery is short enough for the time-outs to be kept about.
 func sweepEvery(o *Options) time.Duration {
-	every := min(longestSweepPeriod, o.progressWindow/8, o.pressureTime/2)
+	every := min(longestSweepPeriod, o.progressWindow/8, o.pressureTime/2, o.drainStall/2)
 	if o.IdleTimeout > 0 {
 		every = min(every, o.IdleTimeout/8)
 	}
@@ -93,6 +93,8 @@ func (c *Conn) overdue() error {
 			return ErrShutdown
 		}
 		return nil
+	case c.draining && c.out.stalled && now-max(c.active, c.since) > s.ticks(s.options.drainStall):
+		return ErrSlow // it does not read what we wait for it to read
 	case c.half && now-c.since > s.ticks(halfCloseTimeoutSeconds*time.Second):
 		return ErrSlow
 	}
