@@ -24,6 +24,8 @@ type faultyFS struct {
 	failSync  atomic.Bool
 	noSpace   atomic.Bool
 	gate      atomic.Pointer[chan struct{}] // syncs wait until it is closed
+	cold      atomic.Bool                   // no page of a mapping is in memory until it is read with ReadAt
+	reads     atomic.Int64
 	syncs     atomic.Int64
 	heldSyncs atomic.Int64
 }
@@ -51,6 +53,26 @@ func (f *faultyFile) Sync() error {
 		return errors.New("injected: EIO")
 	}
 	return f.File.Sync()
+}
+
+func (f *faultyFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p, off)
+	f.fs.reads.Add(int64(n))
+	return n, err
+}
+
+func (f *faultyFile) Map(n int64, o vfs.MapOptions) (vfs.Mapping, error) {
+	m, err := f.File.Map(n, o)
+	return &faultyMapping{m, f.fs}, err
+}
+
+type faultyMapping struct {
+	vfs.Mapping
+	fs *faultyFS
+}
+
+func (m *faultyMapping) Resident(off, n int) bool {
+	return !m.fs.cold.Load() && m.Mapping.Resident(off, n)
 }
 
 func (f *faultyFile) Allocate(off, n int64) error {
@@ -237,5 +259,40 @@ func TestBackgroundFlushOfTheOtherModes(t *testing.T) {
 	await(t, "the background flush", func() bool { return n.table.Lookup("replicated", 0).Log().FlushedTo() == 1 })
 	if got := n.table.Lookup("os", 0).Log().FlushedTo(); got != 0 {
 		t.Errorf("os: flushed to %d", got)
+	}
+}
+
+// D6, D7: what is not in memory is read by a worker before the kernel sends it, and comes as it was written. What was
+// appended just now is taken to be in memory.
+func TestColdRangesAreWarmedOffTheLoop(t *testing.T) {
+	var clock atomic.Int64
+	clock.Store(time.Now().UnixMilli())
+	fs := &faultyFS{FS: vfs.OS, word: "/t-"}
+	n := tryStart(t, Options{DataDir: t.TempDir(), FS: fs, Now: clock.Load})
+	id := createTopic(t, n, "t", 1, "millrace.durability", "os")
+	c := dial(t, n)
+	large := strings.Repeat("0123456789", 10_000)
+	var want []string
+	for i := range 8 {
+		want = append(want, fmt.Sprint(i, large))
+	}
+	fill(c, "t", 0, want...)
+	fs.cold.Store(true)
+	before := fs.reads.Load()
+	wantValues(t, c.fetch(fetchRequest(12, "t", id, 0, 0)), want...)
+	if got := fs.reads.Load() - before; got > 64<<10 { // the look-up may read a little
+		t.Errorf("%d bytes were read of what was appended just now", got)
+	}
+	clock.Add(120_000)
+	before = fs.reads.Load()
+	wantValues(t, c.fetch(fetchRequest(12, "t", id, 0, 0)), want...)
+	if got := fs.reads.Load() - before; got < int64(8*len(large)) {
+		t.Errorf("%d bytes were warmed, of at least %d", got, 8*len(large))
+	}
+	// Look-ups by time go the same way.
+	got := c.list(listRequest(7, "t", 0, 1))
+	wantCode(t, got.ErrorCode, wire.None)
+	if got.Offset != 0 {
+		t.Errorf("the first record after the epoch is at %d", got.Offset)
 	}
 }
