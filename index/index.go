@@ -103,9 +103,10 @@ type CheckError struct {
 
 func (e *CheckError) Error() string { return fmt.Sprintf("index entry %d: %s", e.Entry, e.Reason) }
 
-// Check looks at every entry: offsets and positions ascend, offsets lie in [base, next), positions below size.
+// Check looks at every entry: offsets and positions ascend, offsets lie in [base, next), positions below size and above 0, where the
+// first batch is, which gets no entry.
 func (x Offsets) Check(next, size int64) error {
-	lastOffset, lastPosition := x.Base-1, int64(-1)
+	lastOffset, lastPosition := x.Base-1, int64(0)
 	for i := range x.Len() {
 		offset, position := x.At(i)
 		switch {
@@ -144,15 +145,11 @@ func (x Times) Check(next int64) error {
 // trim cuts what is no whole entry and the zeros that were allocated ahead. No entry is all zero: the first batch of a segment gets none
 // in .index, and a timestamp of 0 with relative offset 0 (which a time index could begin with) is kept when it is the only one.
 func trim(b []byte, entrySize int) []byte {
-	end := len(b)
+	end := len(b) / entrySize * entrySize
 	for end > 0 && b[end-1] == 0 {
 		end--
 	}
-	whole := (end + entrySize - 1) / entrySize * entrySize
-	if whole > len(b) {
-		whole -= entrySize // torn
-	}
-	return b[:whole]
+	return b[:(end+entrySize-1)/entrySize*entrySize]
 }
 
 func appendOffset(e []byte, relative, position uint32) {

@@ -199,6 +199,7 @@ func TestCheckNamesTheFirstBadEntry(t *testing.T) {
 		{"the same offset", offsets(1, 100, 1, 200).Check(20, 400), 1},
 		{"a lower position", offsets(1, 200, 2, 100).Check(20, 400), 1},
 		{"zeros in the middle", offsets(1, 100, 0, 0, 3, 300).Check(20, 400), 1},
+		{"the first batch", offsets(1, 0, 2, 200).Check(20, 400), 0},
 		{"beyond the last offset", offsets(1, 100, 10, 200).Check(20, 400), 1},
 		{"beyond the file", offsets(1, 100, 2, 400).Check(20, 400), 1},
 		{"no int32", offsets(1<<31, 100).Check(1<<40, 400), 0},
@@ -234,6 +235,10 @@ func TestReadingStripsWhatWasAllocatedAhead(t *testing.T) {
 		if err != nil || !bytes.Equal(x.Entries, entry) {
 			t.Errorf("%d zeros: %x, %v", tail, x.Entries, err)
 		}
+	}
+	put(append(make([]byte, 8), 0, 0, 0, 2, 5)) // torn, after zeros
+	if x, err := ReadOffsets(m, "/i", 0); err != nil || x.Len() != 0 {
+		t.Errorf("torn after zeros: %x, %v", x.Entries, err)
 	}
 	put(append(bytes.Clone(entry), 0, 0, 0, 2, 5)) // torn
 	if x, err := ReadOffsets(m, "/i", 0); err != nil || !bytes.Equal(x.Entries, entry) {

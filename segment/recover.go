@@ -176,8 +176,8 @@ func (c *recovery) walk(position, next int64) (int64, int64, error) {
 	first := true
 	for next < c.ro.From && position < c.size {
 		b, err := r.header(position)
-		if err == nil && next >= 0 && b.BaseOffset() != next && (b.BaseOffset() < next || !c.ro.Holes) {
-			err = r.corrupt(position, fmt.Errorf("offset %d where %d was expected", b.BaseOffset(), next))
+		if err == nil && !c.follows(b, next) {
+			err = r.corrupt(position, fmt.Errorf("offset %d where %d was expected", b.BaseOffset(), max(next, c.s.base)))
 		}
 		if err == nil && indexed && first {
 			if last, _ := c.w.f.offsets.View().At(c.w.f.offsets.Len() - 1); b.LastOffset() > last {
@@ -265,6 +265,12 @@ func (c *recovery) verify(position, next int64) (reason string, err error) {
 	}
 }
 
+// follows says whether a batch may come where next is expected; -1 is anything in the segment.
+func (c *recovery) follows(b record.Batch, next int64) bool {
+	at := b.BaseOffset()
+	return at == next || at >= c.s.base && (next < 0 || at > next && c.ro.Holes)
+}
+
 // wrong says what is wrong with a batch that follows c.out.NextOffset, or "".
 func (c *recovery) wrong(b record.Batch, epoch int32) string {
 	expected := c.out.NextOffset
@@ -273,7 +279,7 @@ func (c *recovery) wrong(b record.Batch, epoch int32) string {
 		return errSum.Error()
 	case b.LastOffsetDelta() < 0:
 		return "negative number of offsets"
-	case b.BaseOffset() != expected && (b.BaseOffset() < expected || !c.ro.Holes):
+	case !c.follows(b, expected):
 		return fmt.Sprintf("offset %d where %d was expected", b.BaseOffset(), expected)
 	case b.LastOffset()-c.s.base > math.MaxInt32:
 		return fmt.Sprintf("offset %d is too far from base %d", b.LastOffset(), c.s.base)
