@@ -76,6 +76,8 @@ func (e *edit) apply(r Record, offset int64, rest []Record) error {
 			return fmt.Errorf("the cluster's id is %s, not %s", e.clusterID, r.ID)
 		}
 		e.clusterID = r.ID
+	case TailLostRecord:
+		e.raiseLeaderEpochs(r.Broker)
 	default:
 		return fmt.Errorf("no rule for %T", r)
 	}
@@ -108,12 +110,18 @@ func (e *edit) createTopic(r TopicRecord, rest []Record) error {
 	return nil
 }
 
-// adopt puts a topic that nobody else has seen into the image.
-func (e *edit) adopt(t *Topic) *Topic {
+// claim notes a topic that nobody else has seen: this edit may change it.
+func (e *edit) claim(t *Topic) *Topic {
 	if e.own == nil {
 		e.own = map[wire.UUID]*Topic{}
 	}
 	e.own[t.ID] = t
+	return t
+}
+
+// adopt puts a topic that nobody else has seen into the image.
+func (e *edit) adopt(t *Topic) *Topic {
+	e.claim(t)
 	e.topics = e.topics.put(t.Name, t)
 	e.ids = e.ids.put(t.ID, t)
 	return t
@@ -128,9 +136,14 @@ func (e *edit) change(id wire.UUID) (*Topic, error) {
 	if old == nil {
 		return nil, fmt.Errorf("no topic has id %s", id)
 	}
-	t := *old
-	t.Partitions = slices.Clone(old.Partitions)
-	return e.adopt(&t), nil
+	return e.adopt(old.copy()), nil
+}
+
+// copy has partitions of its own; what these hold, and the settings, are still shared.
+func (t *Topic) copy() *Topic {
+	c := *t
+	c.Partitions = slices.Clone(t.Partitions)
+	return &c
 }
 
 func (e *edit) createPartition(r PartitionRecord) error {
@@ -171,6 +184,33 @@ func (e *edit) changePartition(r PartitionChangeRecord) error {
 	}
 	p.PartitionEpoch++
 	return nil
+}
+
+// raiseLeaderEpochs begins a new leader epoch in every partition that the broker leads. It may touch every topic, so it makes the maps
+// anew in one pass, instead of copying a chunk for each topic.
+func (e *edit) raiseLeaderEpochs(broker int32) {
+	leads := func(p Partition) bool { return p.Leader == broker }
+	e.topics = e.topics.mapped(func(t *Topic) *Topic {
+		if !slices.ContainsFunc(t.Partitions, leads) {
+			return t
+		}
+		if e.own[t.ID] == nil {
+			t = e.claim(t.copy())
+		}
+		for i := range t.Partitions {
+			if p := &t.Partitions[i]; leads(*p) {
+				p.LeaderEpoch++
+				p.PartitionEpoch++
+			}
+		}
+		return t
+	})
+	e.ids = e.ids.mapped(func(t *Topic) *Topic {
+		if own := e.own[t.ID]; own != nil {
+			return own
+		}
+		return t
+	})
 }
 
 func (e *edit) removeTopic(r RemoveTopicRecord) error {

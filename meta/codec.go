@@ -29,6 +29,7 @@ const (
 	kindProducerIDs        kind = 8
 	kindFeatureLevel       kind = 9
 	kindCluster            kind = 10
+	kindTailLost           kind = 11
 )
 
 // recordVersion is the version of every kind so far.
@@ -44,6 +45,7 @@ func (BrokerFenceRecord) kind() kind        { return kindBrokerFence }
 func (ProducerIDsRecord) kind() kind        { return kindProducerIDs }
 func (FeatureLevelRecord) kind() kind       { return kindFeatureLevel }
 func (ClusterRecord) kind() kind            { return kindCluster }
+func (TailLostRecord) kind() kind           { return kindTailLost }
 
 // AppendRecord appends the record's bytes to dst.
 func AppendRecord(dst []byte, r Record) []byte {
@@ -106,6 +108,8 @@ func AppendRecord(dst []byte, r Record) []byte {
 		dst = binary.AppendVarint(dst, int64(r.Level))
 	case ClusterRecord:
 		dst = appendString(dst, r.ID)
+	case TailLostRecord:
+		dst = binary.AppendVarint(dst, int64(r.Broker))
 	default:
 		panic(fmt.Sprintf("meta: %T has no encoding", r))
 	}
@@ -187,6 +191,8 @@ func (d *decoder) record(k kind) (Record, error) {
 		return FeatureLevelRecord{Name: d.string(), Level: d.int16()}, nil
 	case kindCluster:
 		return ClusterRecord{ID: d.string()}, nil
+	case kindTailLost:
+		return TailLostRecord{Broker: d.int32()}, nil
 	}
 	return nil, fmt.Errorf("meta: this build does not know records of kind %d", k)
 }

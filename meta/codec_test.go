@@ -34,6 +34,7 @@ var goldenRecords = []struct {
 	{ProducerIDsRecord{1, 7, 2000}, "0800 02 0e a01f"},
 	{FeatureLevelRecord{"metadata.version", 33}, "0900 106d657461646174612e76657273696f6e 42"},
 	{ClusterRecord{"abc"}, "0a00 03616263"},
+	{TailLostRecord{300}, "0b00 d804"},
 }
 
 func TestRecordBytesAreGolden(t *testing.T) {
@@ -56,7 +57,7 @@ func TestGoldenRecordsHaveEveryKind(t *testing.T) {
 	for _, g := range goldenRecords {
 		seen[g.record.kind()] = true
 	}
-	for k := kindTopic; k <= kindCluster; k++ {
+	for k := kindTopic; k <= kindTailLost; k++ {
 		if !seen[k] {
 			t.Errorf("no golden bytes of kind %d", k)
 		}

@@ -284,6 +284,17 @@ func RegisterBroker(im *Image, b Broker) ([]Record, error) {
 	return []Record{BrokerRegistrationRecord{b}}, nil
 }
 
+// LoseTail decides what follows when a broker that registers has lost what it had not synced: nothing when it leads nothing.
+func LoseTail(im *Image, broker int32) (rs []Record) {
+	im.EachTopic(func(t *Topic) bool {
+		if slices.ContainsFunc(t.Partitions, func(p Partition) bool { return p.Leader == broker }) {
+			rs = []Record{TailLostRecord{broker}}
+		}
+		return rs == nil
+	})
+	return rs
+}
+
 // MetadataVersion is the level of the feature metadata.version, that of Kafka 4.4 (4.4-IV2).
 const MetadataVersion int16 = 33
 

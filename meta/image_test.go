@@ -42,7 +42,7 @@ func history(t testing.TB, seed uint64, steps int) []*Image {
 	versions := []*Image{im}
 	for range steps {
 		var rs []Record
-		switch r.IntN(6) {
+		switch r.IntN(7) {
 		case 0, 1, 2:
 			var topics []NewTopic
 			for range 1 + r.IntN(3) {
@@ -59,6 +59,8 @@ func history(t testing.TB, seed uint64, steps int) []*Image {
 			}
 		case 5:
 			rs, _, _ = GrantProducerIDs(im, 1, im.Broker(1).Epoch)
+		case 6:
+			rs = LoseTail(im, 1+r.Int32N(3))
 		}
 		if len(rs) > 0 {
 			im = mustApply(t, im, rs)

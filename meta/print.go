@@ -46,6 +46,8 @@ func Describe(r Record) string {
 		return fmt.Sprintf("feature %s=%d", r.Name, r.Level)
 	case ClusterRecord:
 		return fmt.Sprintf("cluster id=%s", r.ID)
+	case TailLostRecord:
+		return fmt.Sprintf("tail lost broker=%d", r.Broker)
 	}
 	return fmt.Sprintf("%T", r)
 }

@@ -59,6 +59,12 @@ type BrokerFenceRecord struct {
 	Fenced bool
 }
 
+// TailLostRecord tells that a broker came back without the end of its logs: what it had not synced went with the page cache. Every
+// partition that it leads begins a new leader epoch, so that no epoch names two records by one offset.
+type TailLostRecord struct {
+	Broker int32
+}
+
 // ProducerIDsRecord grants the ids below Next, as far as they are not granted yet, to a broker.
 type ProducerIDsRecord struct {
 	Broker      int32

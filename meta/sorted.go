@@ -128,6 +128,18 @@ func (s sorted[K, V]) remove(k K) sorted[K, V] {
 	return sorted[K, V]{chunks: chunks, count: s.count - 1}
 }
 
+// mapped returns a map with f's result in the place of every value.
+func (s sorted[K, V]) mapped(f func(V) V) sorted[K, V] {
+	chunks := make([][]entry[K, V], len(s.chunks))
+	for i, old := range s.chunks {
+		chunks[i] = slices.Clone(old)
+		for j := range chunks[i] {
+			chunks[i][j].value = f(old[j].value)
+		}
+	}
+	return sorted[K, V]{chunks: chunks, count: s.count}
+}
+
 // each calls f for every entry in the order of the keys, until f returns false.
 func (s sorted[K, V]) each(f func(K, V) bool) {
 	for _, chunk := range s.chunks {

@@ -22,6 +22,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the traces print into thei
 //
 //	register 1 rack=a fenced              a broker
 //	fence 1 | unfence 1
+//	tail 1                                broker 1 has lost what it had not synced
 //	create NAME partitions=3 factor=1 assign=0:1,2/1:2,1 set=k:v,k:v
 //	delete name=NAME id=OF-TOPIC-NAME     by name, by id, or both
 //	change NAME 0 leader=2 isr=1,2 replicas= elr= last=
@@ -195,6 +196,8 @@ func (tr *tracer) line(words []string) {
 			epoch = b.Epoch
 		}
 		tr.apply([]Record{BrokerFenceRecord{id(), epoch, words[0] == "fence"}}, nil)
+	case "tail":
+		tr.apply(LoseTail(tr.image, id()), nil)
 	case "change":
 		r := PartitionChangeRecord{Leader: LeaderUnchanged, Number: int32(tr.number(words[2]))}
 		if topic := tr.image.TopicByName(words[1]); topic != nil {
