@@ -48,7 +48,7 @@ func (x *exchange) round() []byte {
 
 // allocations counts what the whole process allocates per round: the client's side of it is nothing. Background work (a ticker, a new
 // mapping) may allocate now and then, so it is the least of a few measurements that counts.
-func (x *exchange) allocations() float64 {
+func (x *exchange) allocations(most float64) float64 {
 	for range 300 {
 		x.round() // fill the pools
 	}
@@ -61,7 +61,9 @@ func (x *exchange) allocations() float64 {
 			x.round()
 		}
 		runtime.ReadMemStats(&after)
-		least = min(least, float64(after.Mallocs-before.Mallocs)/rounds)
+		if least = min(least, float64(after.Mallocs-before.Mallocs)/rounds); least <= most {
+			break
+		}
 	}
 	return least
 }
@@ -84,8 +86,8 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 		{"produce acks=all os", "os", -1, 9, record.None, 0},
 		{"produce acks=all os by id", "os", -1, 13, record.None, 0},
 		{"produce acks=all replicated", "replicated", -1, 12, record.None, 0},
-		{"produce acks=1 fsync", "fsync", 1, 9, record.None, 2},
-		{"produce acks=all fsync", "fsync", -1, 9, record.None, 4},
+		{"produce acks=1 fsync", "fsync", 1, 9, record.None, 0},
+		{"produce acks=all fsync", "fsync", -1, 9, record.None, 2},
 		{"produce acks=all os lz4", "os", -1, 9, record.LZ4, 0},
 		{"produce acks=all os snappy", "os", -1, 9, record.Snappy, 0},
 	} {
@@ -93,7 +95,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 			n := startNode(t)
 			id := createTopic(t, n, "t", 1, "millrace.durability", c.durability)
 			x := newExchange(t, n, dial(t, n).frame(produceRequest(c.version, c.acks, "t", id, 0, batchOf(t, c.codec, "0123456789abcdef"))))
-			if got := x.allocations(); got > c.most+0.05 {
+			if got := x.allocations(c.most + 0.05); got > c.most+0.05 {
 				t.Errorf("%.2f allocations per request", got)
 			}
 		})
@@ -115,7 +117,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 				fill(raw, "t", 0, string(make([]byte, c.size)))
 			}
 			x := newExchange(t, n, raw.frame(fetchRequest(c.version, "t", id, 0, 1)))
-			if got := x.allocations(); got > 0.05 {
+			if got := x.allocations(0.05); got > 0.05 {
 				t.Errorf("%.2f allocations per request", got)
 			}
 		})

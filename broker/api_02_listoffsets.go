@@ -85,7 +85,7 @@ func (s *listOffsets) one(topic string, rp *wire.ListOffsetsRequestPartition, bl
 	}
 	for {
 		at, err := p.OffsetFor(rp.Timestamp, rp.CurrentLeaderEpoch, s.req.IsolationLevel == 1, block)
-		if !block || !isWait(err) {
+		if !block || !isWait(err) || s.n.stopping.Load() {
 			return at, err
 		}
 		waitFor(p)

@@ -55,7 +55,7 @@ func (s *epochEnds) one(topic string, rp *wire.OffsetForLeaderEpochRequestPartit
 	}
 	for {
 		epoch, end, err := p.EpochEnd(rp.LeaderEpoch, rp.CurrentLeaderEpoch)
-		if !wait || !isWait(err) {
+		if !wait || !isWait(err) || s.n.stopping.Load() {
 			return epoch, end, err
 		}
 		waitFor(p)

@@ -168,7 +168,7 @@ func (n *Node) open() (err error) {
 	if err = n.register(); err != nil {
 		return err
 	}
-	n.reportStrays()
+	n.workers.files.Go(n.reportStrays) // may have to look into many folders: nobody waits for it
 	return n.listen()
 }
 
