@@ -41,7 +41,7 @@ type gnetLoop struct {
 	loop   *loop
 }
 
-type sentinel struct{}
+type sentinel struct{ loop *loop }
 
 func startEngine(s *Server) (*engine, error) {
 	e := &engine{server: s}
@@ -83,7 +83,7 @@ func (e *engine) take(l *loop) error {
 		}
 	}
 	e.ends = append(e.ends, ends[1])
-	conn, err := e.client.EnrollContext(ends[0], sentinel{}) // goes to the loop with the fewest connections
+	conn, err := e.client.EnrollContext(ends[0], sentinel{l}) // goes to the loop with the fewest connections
 	if err != nil {
 		return fmt.Errorf("gnet: %w", err)
 	}
@@ -135,11 +135,11 @@ func (e enrolment) follow() {
 	var r enrolled
 	select {
 	case r = <-e.result:
-	case <-e.c.loop.server.broken:
-		r.Err = errors.New("the event loop has ended")
+	case <-e.c.loop.ended:
+		// Whether it has taken the connection over is settled now.
 	}
 	if r.Err == nil && !e.c.entered.Load() {
-		r.Err = errors.New("the event loop could not watch the socket") // gnet closes it and says nothing
+		r.Err = errors.New("the event loop could not watch the socket, or has ended") // gnet closes it and says nothing
 	}
 	if r.Err != nil {
 		e.c.lost(r.Err)
@@ -239,6 +239,7 @@ func (e *events) OnClose(conn gnet.Conn, err error) gnet.Action {
 			if err == nil {
 				err = errors.New("an event loop has stopped")
 			}
+			close(c.loop.ended)
 			e.server.died(err)
 		}
 	}

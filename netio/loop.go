@@ -12,8 +12,9 @@ import (
 type loop struct {
 	server *Server
 	index  int
-	waker  waker // set by startEngine
-	load   atomic.Int64
+	waker  waker         // set by startEngine
+	load   atomic.Int64  // connections given to it
+	ended  chan struct{} // closed when it has ended by itself
 
 	inbox struct {
 		sync.Mutex
@@ -68,7 +69,7 @@ type item struct {
 }
 
 func newLoop(s *Server, index int) *loop {
-	l := &loop{server: s, index: index, conns: map[uint64]*Conn{}}
+	l := &loop{server: s, index: index, conns: map[uint64]*Conn{}, ended: make(chan struct{})}
 	l.sweepFunc = l.sweep
 	l.idle.Store(true)
 	return l

@@ -169,7 +169,6 @@ type Server struct {
 
 	stopping atomic.Bool // Close has begun: what closes now closes because of us
 	fatal    sync.Once
-	broken   chan struct{} // closed when a loop has ended by itself
 	stop     chan struct{} // ends the ticker
 	ticker   sync.WaitGroup
 
@@ -201,7 +200,7 @@ func Listen(o Options, h Handler) (*Server, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, handler: h, log: o.Log, stop: make(chan struct{}), broken: make(chan struct{})}
+	s := &Server{options: o, handler: h, log: o.Log, stop: make(chan struct{})}
 	s.noise.log = o.Log
 	s.drain.done = make(chan struct{})
 	s.every = sweepEvery(&o)
@@ -328,7 +327,6 @@ func (s *Server) Close() error {
 // died is called when a loop has ended although nobody asked for it.
 func (s *Server) died(err error) {
 	s.fatal.Do(func() {
-		close(s.broken)
 		s.log.Error("the network engine has ended by itself", "err", err)
 		go s.options.Fatal(fmt.Errorf("netio: the network engine has ended by itself: %w", err))
 	})
