@@ -452,6 +452,7 @@ func (l *Log) checkState(o *opened, from int64) error {
 		o.txns[i] = txnIndex{Txn: t}
 	}
 	o.rebuilt = nil
+	o.aborts++ // perhaps: the indexes may differ from their files now
 	for _, offset := range []int64{from, o.active().NextOffset()} {
 		first := max(o.segments[0].Base(), l.logStart.Load())
 		if offset <= first || offset > o.active().NextOffset() {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 
@@ -104,6 +105,9 @@ func (l *Log) readTxns(position int) error {
 func (l *Log) readTxn(o *opened, i int) (*index.Txn, error) {
 	base := o.segments[i].Base()
 	t, err := index.OpenTxn(l.dir.fs, l.path(offsetName(base, txnIndexSuffix)))
+	if err == nil {
+		err = checkAborted(t.All(), base)
+	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return t, nil
 	}
@@ -134,6 +138,17 @@ func (l *Log) readTxn(o *opened, i int) (*index.Txn, error) {
 		}
 	}
 	return t, t.Flush(true)
+}
+
+// checkAborted refuses what cannot be, like the zeros that a power cut leaves behind the last synced entry: a marker comes after what it
+// ends, and lies in the segment.
+func checkAborted(list []index.Aborted, base int64) error {
+	for i, a := range list {
+		if a.FirstOffset >= a.LastOffset || a.LastOffset < base || a.LastStable > a.LastOffset+1 {
+			return fmt.Errorf("entry %d: %+v in the segment at %d", i, a, base)
+		}
+	}
+	return nil
 }
 
 // txnsOf returns the indexes that are in memory.
