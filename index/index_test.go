@@ -343,6 +343,7 @@ func TestDamagedTransactionIndexSaysSo(t *testing.T) {
 		"version":    append([]byte{0, 1}, good[2:]...),
 		"order":      append(bytes.Clone(good), good...),
 		"first last": Aborted{1, 5, 4, 4}.Append(nil),
+		"zeros":      make([]byte, TxnEntrySize),
 	} {
 		m := vfs.NewMem()
 		h, err := m.OpenFile("/t", os.O_RDWR|os.O_CREATE, 0)
@@ -357,11 +358,11 @@ func TestDamagedTransactionIndexSaysSo(t *testing.T) {
 			t.Errorf("%s: opened", what)
 		}
 		x.TruncateTo(0)
-		x.Append(Aborted{9, 9, 9, 9})
+		x.Append(Aborted{9, 8, 9, 9})
 		if err := x.Flush(true); err != nil {
 			t.Fatal(err)
 		}
-		if x, err = OpenTxn(m, "/t"); err != nil || fmt.Sprint(x.All()) != "[{9 9 9 9}]" {
+		if x, err = OpenTxn(m, "/t"); err != nil || fmt.Sprint(x.All()) != "[{9 8 9 9}]" {
 			t.Errorf("%s: rebuilt: %v, %v", what, x.All(), err)
 		}
 	}

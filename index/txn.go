@@ -61,8 +61,8 @@ func OpenTxn(fs vfs.FS, path string) (*Txn, error) {
 	t.mu.rewrite = len(b)%TxnEntrySize != 0
 	for i := 0; len(b) >= TxnEntrySize; i, b = i+1, b[TxnEntrySize:] {
 		a, err := parseAborted(b)
-		if err == nil && (a.FirstOffset > a.LastOffset || i > 0 && a.LastOffset <= t.mu.entries[i-1].LastOffset) {
-			err = fmt.Errorf("%+v does not ascend", a)
+		if err == nil && (a.FirstOffset < 0 || a.FirstOffset >= a.LastOffset || i > 0 && a.LastOffset <= t.mu.entries[i-1].LastOffset) {
+			err = fmt.Errorf("%+v cannot be", a) // zeros neither: a marker comes after what it ends
 		}
 		if err != nil {
 			t.mu.rewrite = true

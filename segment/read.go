@@ -166,6 +166,9 @@ func (r *reader) header(position int64) (record.Batch, error) {
 	if b.Magic() != 2 {
 		return nil, r.corrupt(position, fmt.Errorf("batch format %d", b.Magic()))
 	}
+	if b.BaseOffset() < r.s.base {
+		return nil, r.corrupt(position, fmt.Errorf("offset %d in a segment that begins at %d", b.BaseOffset(), r.s.base))
+	}
 	if size := int64(b.Size()); size < record.HeaderSize || position+size > r.limit || b.LastOffsetDelta() < 0 {
 		return nil, r.corrupt(position, errEnd)
 	}
