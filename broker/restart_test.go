@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace/millrace/meta"
 	"github.com/millrace/millrace/wire"
 	"github.com/millrace/millrace/wire/record"
 )
@@ -110,4 +111,25 @@ func BenchmarkRestart(b *testing.B) {
 		wantCode(b, c.produce(produceRequest(9, -1, "t", wire.UUID{}, 0, batchOf(b, record.None, "x"))).ErrorCode, wire.None)
 		b.ReportMetric(float64(time.Since(begin).Microseconds())/1000, "ms/restart")
 	}
+}
+
+// A log that was recovered may hold records that are not flushed yet: on a durable topic they are flushed when it is opened, and are then
+// visible without anybody appending.
+func TestRecoveredRecordsBecomeVisibleByThemselves(t *testing.T) {
+	dir := t.TempDir()
+	n := startNodeIn(t, dir)
+	createTopic(t, n, "t", 1, "millrace.durability", "os")
+	fill(dial(t, n), "t", 0, "a", "b")
+	if err := n.decide(func(*meta.Image, int64) ([]meta.Record, error) {
+		return []meta.Record{meta.ConfigRecord{Resource: meta.Resource{Type: meta.TopicResource, Name: "t"}, Name: "millrace.durability", Value: "fsync"}}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	n.Kill()
+	n = startNodeIn(t, dir)
+	c := dial(t, n)
+	await(t, "the recovered records", func() bool {
+		got := c.list(listRequest(7, "t", 0, -1))
+		return wire.Code(got.ErrorCode) == wire.None && got.Offset == 2
+	})
 }
