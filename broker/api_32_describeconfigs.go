@@ -23,7 +23,7 @@ const (
 	brokerLoggerResource = 8
 )
 
-// maxConfigsAnswer bounds the answer: eight bytes of a request can ask for 350 settings with their texts.
+// maxConfigsAnswer bounds the answer and the work: eight bytes of a request can ask for 350 settings with their texts, or for none of them.
 const maxConfigsAnswer = 32 << 20
 
 func (n *Node) handleDescribeConfigs(c *call) {
@@ -48,22 +48,25 @@ type configsAnswer struct {
 	node           *Node
 	synonyms, docs bool // wanted
 	resp           wire.DescribeConfigsResponse
-	size           int // about, in bytes
+	size           int            // about, in bytes
+	broker         []config.Entry // the settings of this broker, once they have been asked for
 }
 
 func (d *configsAnswer) describe(resource *wire.DescribeConfigsRequestResource) {
 	result := d.resp.AddResult()
+	d.size += 16 + len(resource.ResourceName)
 	result.ResourceType, result.ResourceName = resource.ResourceType, resource.ResourceName
 	if d.size > maxConfigsAnswer {
 		result.ErrorCode, result.ErrorMessage = wire.PolicyViolation, wire.Str("The answer would be too large: ask for fewer resources at a time.")
 		return
 	}
-	entries, err := d.node.configEntries(resource.ResourceType, resource.ResourceName)
+	entries, err := d.entries(resource.ResourceType, resource.ResourceName)
 	if err != nil {
 		result.ErrorCode, result.ErrorMessage = err.code, wire.Str(err.text)
 		return
 	}
 	result.ErrorMessage = wire.Str("") // as Kafka
+	d.size += 16 * len(entries)        // looking at them is not free, even when none is wanted
 	var wanted map[string]bool
 	if len(resource.ConfigurationKeys) > 0 {
 		wanted = make(map[string]bool, len(resource.ConfigurationKeys))
@@ -100,8 +103,9 @@ func (d *configsAnswer) add(result *wire.DescribeConfigsResponseResult, e *confi
 	}
 }
 
-// configEntries are the settings of a resource, by name.
-func (n *Node) configEntries(kind int8, name string) ([]config.Entry, *refusal) {
+// entries are the settings of a resource, by name.
+func (d *configsAnswer) entries(kind int8, name string) ([]config.Entry, *refusal) {
+	n := d.node
 	switch kind {
 	case topicResource:
 		if reason := meta.CheckName(name); reason != "" {
@@ -123,7 +127,10 @@ func (n *Node) configEntries(kind int8, name string) ([]config.Entry, *refusal) 
 		case int32(id) != n.id:
 			return nil, &refusal{wire.InvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d or empty string, but received %s", n.id, name)}
 		}
-		return n.config.Describe(), nil
+		if d.broker == nil {
+			d.broker = n.config.Describe()
+		}
+		return d.broker, nil
 	case brokerLoggerResource:
 		return nil, &refusal{wire.InvalidRequest, "The log levels of this broker cannot be described."}
 	}

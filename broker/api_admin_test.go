@@ -893,6 +893,26 @@ func TestDescribeConfigs31(t *testing.T) {
 	}
 }
 
+// Settings that are looked at and not wanted cost work too.
+func TestDescribeConfigsOfNothingIsBounded(t *testing.T) {
+	a := startAdminNode(t)
+	req := describeRequest(4, kmsg.ConfigResourceTypeBroker, "1")
+	req.Resources[0].ConfigNames = []string{"nosuch"}
+	for range 20_000 {
+		req.Resources = append(req.Resources, req.Resources[0])
+	}
+	resp := askAdmin[*kmsg.DescribeConfigsResponse](a, req)
+	refused := 0
+	for _, r := range resp.Resources {
+		if r.ErrorCode == kerr.PolicyViolation.Code {
+			refused++
+		}
+	}
+	if refused == 0 || refused == len(resp.Resources) {
+		t.Errorf("%d of %d refused", refused, len(resp.Resources))
+	}
+}
+
 // A small request must not make the broker answer with gigabytes: what does not fit is refused, resource by resource.
 func TestDescribeConfigsIsBounded(t *testing.T) {
 	a := startAdminNode(t)
