@@ -2,8 +2,10 @@ package bench
 
 import (
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +81,39 @@ func TestInputIsLinesKeyedByPath(t *testing.T) {
 	}
 }
 
+// A file is read in blocks; where they end makes no difference.
+func TestLinesAcrossBlocksAreWhole(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	var text strings.Builder
+	for text.Len() < 5*readBlock/2 {
+		text.WriteString(strings.Repeat(string(rune('a'+r.IntN(26))), r.IntN(3*maxLine/2)))
+		text.WriteByte('\n')
+	}
+	text.WriteString("the end")
+	file := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(file, []byte(text.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	in, err := OpenInput(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := in.Each(func(_, value []byte) error { got = append(got, string(value)); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for line := range strings.SplitSeq(text.String(), "\n") {
+		for ; len(line) > maxLine; line = line[maxLine:] {
+			want = append(want, line[:maxLine])
+		}
+		want = append(want, line)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d lines, want %d, or other lines", len(got), len(want))
+	}
+}
+
 func TestSpreadTakesAsManyAsAskedFor(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(file, []byte(strings.Repeat("0123456789012345678901234567890123456789\n", 100)+"\n\n\n"), 0o644); err != nil {
@@ -105,15 +140,14 @@ func TestSpreadTakesAsManyAsAskedFor(t *testing.T) {
 	}
 }
 
-func TestLatenciesAreMergedWithoutLoss(t *testing.T) {
-	a, b := NewLatencies(), NewLatencies()
+func TestLatenciesBeyondTheHistogramAreTold(t *testing.T) {
+	l := NewLatencies()
 	for i := 1; i <= 999; i++ {
-		a.Record(time.Duration(i) * time.Microsecond)
+		l.Record(time.Duration(i) * time.Microsecond)
 	}
-	b.Record(2 * time.Minute)
-	b.Record(0)
-	a.Merge(b)
-	got := a.Summary()
+	l.Record(2 * time.Minute)
+	l.Record(0)
+	got := l.Summary()
 	if got.Count != 1001 || got.Beyond != 1 || got.P50 != 0.5 || got.P99 != 0.99 || got.Max != 120000 {
 		t.Errorf("%+v", got)
 	}

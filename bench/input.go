@@ -25,6 +25,7 @@ type Input struct {
 type inputFile struct {
 	path string
 	key  []byte
+	size int64 // when the input was opened
 }
 
 // OpenInput takes a file, or every text file below a directory in the order of their names.
@@ -35,7 +36,7 @@ func OpenInput(root string) (*Input, error) {
 	}
 	in := &Input{Root: root}
 	if !info.IsDir() {
-		in.files, in.Bytes = []inputFile{{root, []byte(filepath.Base(root))}}, info.Size()
+		in.files, in.Bytes = []inputFile{{root, []byte(filepath.Base(root)), info.Size()}}, info.Size()
 		return in, nil
 	}
 	root = strings.TrimSuffix(root, string(filepath.Separator)) + string(filepath.Separator) // follows a link at the root
@@ -58,7 +59,7 @@ func OpenInput(root string) (*Input, error) {
 		if err != nil {
 			return err
 		}
-		in.files = append(in.files, inputFile{path, []byte(filepath.ToSlash(name))})
+		in.files = append(in.files, inputFile{path, []byte(filepath.ToSlash(name)), info.Size()})
 		in.Bytes += info.Size()
 		return nil
 	})
@@ -93,20 +94,43 @@ func isText(path string) (bool, error) {
 // Each calls yield with every record in order, until one of them fails. Keys and values stay valid and must not be changed.
 func (in *Input) Each(yield func(key, value []byte) error) error {
 	for _, file := range in.files {
-		text, err := os.ReadFile(file.path)
-		if err != nil {
+		if err := file.each(yield); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// readBlock is how much of a file is read at a time: a log of many gigabytes is an input too.
+const readBlock = 1 << 20
+
+func (f *inputFile) each(yield func(key, value []byte) error) error {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	var text []byte // the line whose end has not been read yet
+	for more := true; more; {
+		block := make([]byte, len(text)+int(min(f.size+1, readBlock))) // records are views of it: never used again
+		n, err := io.ReadFull(file, block[copy(block, text):])
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return err
+		}
+		more = err == nil
+		text = block[:len(text)+n]
 		for len(text) > 0 {
 			var line []byte
 			if end := bytes.IndexByte(text, '\n'); end >= 0 && end <= maxLine {
 				line, text = text[:end:end], text[end+1:]
 			} else if len(text) > maxLine {
 				line, text = text[:maxLine:maxLine], text[maxLine:]
+			} else if more {
+				break
 			} else {
 				line, text = text, nil
 			}
-			if err := yield(file.key, line); err != nil {
+			if err := yield(f.key, line); err != nil {
 				return err
 			}
 		}

@@ -8,7 +8,7 @@ import (
 
 const longest = 60 * time.Second
 
-// Latencies counts durations from 1 us to 60 s with three digits. One goroutine records; Merge brings several together.
+// Latencies counts durations from 1 us to 60 s with three digits. One goroutine records.
 type Latencies struct {
 	histogram *hdrhistogram.Histogram // of microseconds
 	longest   time.Duration           // exactly, also beyond 60 s
@@ -29,13 +29,6 @@ func (l *Latencies) Record(d time.Duration) {
 		l.beyond++
 	}
 	_ = l.histogram.RecordValue(max(us, 1)) // within its bounds
-}
-
-// Merge adds another histogram without loss.
-func (l *Latencies) Merge(other *Latencies) {
-	l.histogram.Merge(other.histogram)
-	l.longest = max(l.longest, other.longest)
-	l.beyond += other.beyond
 }
 
 // LatencySummary is the row of a latency table, in milliseconds.

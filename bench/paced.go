@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -32,7 +33,7 @@ func RunPaced(ctx context.Context, o Options, in *Input, rate float64, length ti
 	o = o.withDefaults()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	records, err := spread(in, int(rate*length.Seconds()))
+	records, err := spread(in, max(1, int(rate*length.Seconds())))
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func spread(in *Input, n int) ([]*kgo.Record, error) {
 				return errEnough
 			}
 			if i++; i%stride == 0 {
-				records = append(records, &kgo.Record{Key: key, Value: value})
+				records = append(records, &kgo.Record{Key: key, Value: bytes.Clone(value)}) // a view would keep the text around it
 			}
 			return nil
 		})
