@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -194,7 +195,10 @@ func writeEnvelope(out io.Writer, r *kgo.Record) error {
 }
 
 func (f *consumeFlags) consume(ctx context.Context, flags *clientFlags, topic string, from kgo.Offset, write func(*kgo.Record) error, out *bufio.Writer) (err error) {
+	var pulse pulse
 	client, err := flags.connect(ctx,
+		kgo.WithHooks(&pulse),
+		kgo.FetchMaxWait(min(5*time.Second, flags.timeout/2+time.Millisecond)), // so that a quiet topic is not taken for a dead broker
 		kgo.KeepControlRecords(),                    // they end a partition as well as others
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // an offset that is not there is an error, not another offset
 	)
@@ -234,9 +238,17 @@ func (f *consumeFlags) consume(ctx context.Context, flags *clientFlags, topic st
 	defer func() { err = errors.Join(err, out.Flush()) }()
 	var printed int64
 	for {
-		fetches := client.PollFetches(ctx)
+		poll, cancel := context.WithTimeout(ctx, flags.timeout)
+		fetches := client.PollFetches(poll)
+		cancel()
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if errors.Is(fetches.Err0(), context.DeadlineExceeded) {
+			if pulse.silence() < flags.timeout {
+				continue
+			}
+			return &failure{exitTimeout, "timeout", fmt.Sprintf("no answer from %s for %s", strings.Join(flags.brokers, ","), flags.timeout), "--timeout waits longer"}
 		}
 		for _, e := range fetches.Errors() {
 			if errors.Is(e.Err, kerr.OffsetOutOfRange) {
@@ -268,6 +280,20 @@ func (f *consumeFlags) consume(ctx context.Context, flags *clientFlags, topic st
 		}
 	}
 }
+
+// pulse remembers when a broker last answered. The client itself asks for ever.
+type pulse struct{ last atomic.Int64 }
+
+var _ kgo.HookBrokerE2E = (*pulse)(nil)
+
+// OnBrokerE2E implements kgo.HookBrokerE2E.
+func (p *pulse) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e2e kgo.BrokerE2E) {
+	if e2e.Err() == nil {
+		p.last.Store(time.Now().UnixNano())
+	}
+}
+
+func (p *pulse) silence() time.Duration { return time.Duration(time.Now().UnixNano() - p.last.Load()) }
 
 // partitionsToRead returns the end of each partition that has anything between where the reading begins and its end.
 func partitionsToRead(ctx context.Context, admin *kadm.Client, topic string, partitions map[int32]kgo.Offset, from string) (map[int32]int64, error) {

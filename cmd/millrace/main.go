@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -26,24 +27,37 @@ func main() {
 	os.Exit(code)
 }
 
-// interruptible ends the context at the first SIGINT, SIGTERM or SIGHUP, so that the command stops and sums up; the second one
+// interruptible ends the context at the first SIGINT, SIGTERM or SIGHUP, so that the command stops and sums up; the next one
 // ends the process at once.
 func interruptible() (ctx context.Context, interrupted *atomic.Int32, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	interrupted = new(atomic.Int32)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		for s := range signals {
-			number := s.(syscall.Signal)
-			if !interrupted.CompareAndSwap(0, int32(number)) {
-				atSecondSignal()
-				os.Exit(128 + int(number))
-			}
-			cancel()
-		}
-	}()
+	go obey(signals, func(s syscall.Signal) {
+		interrupted.Store(int32(s))
+		cancel()
+	}, func(s syscall.Signal) {
+		atSecondSignal()
+		os.Exit(128 + int(s))
+	})
 	return ctx, interrupted, func() { signal.Stop(signals); cancel() }
+}
+
+// echo is how soon a second signal is still the first one: timeout(1) and some shells and supervisors signal the process, and then
+// its group. Nobody asks twice so fast, and a broker that was cut short must recover at its next start.
+const echo = 300 * time.Millisecond
+
+// obey calls stop at the first signal, and cut at one that is not its echo.
+func obey(signals <-chan os.Signal, stop, cut func(syscall.Signal)) {
+	first := (<-signals).(syscall.Signal)
+	begin := time.Now()
+	stop(first)
+	for s := range signals {
+		if time.Since(begin) > echo {
+			cut(s.(syscall.Signal))
+		}
+	}
 }
 
 // atSecondSignal is what must be put away even by a command that is cut short.
@@ -78,8 +92,10 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err) })
 	root.SetOut(os.Stdout)
 	root.SetErr(os.Stderr)
+	root.Version = versionLine()
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version") // cobra's own would take -v too
 	root.AddCommand(newServer(), newDemo(), newProduce(), newConsume(), newTopic(), newHealthcheck(), newVersion())
-	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // --help does it
 	for _, c := range root.Commands() {
 		requireArgs(c)
 	}
@@ -120,7 +136,7 @@ func environment(c *cobra.Command) error {
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		name := "MILLRACE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value := os.Getenv(name)
-		if value == "" || f.Changed || f.Name == "help" {
+		if value == "" || f.Changed || f.Name == "help" || f.Name == "version" {
 			return
 		}
 		if f.Name == "port" && strings.HasPrefix(value, "tcp://") {

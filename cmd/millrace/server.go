@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/broker"
+	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/vfs"
 )
 
 type serverFlags struct {
@@ -120,6 +122,12 @@ func startFailure(cfg *config.Config, err error) error {
 		}
 		return &failure{exitFailed, "port_in_use", strings.Join(taken, ", ") + ": the port is taken by a process that cannot be seen from here",
 			"--port 0 takes a free port, --port N another"}
+	}
+	switch {
+	case errors.Is(err, vfs.ErrLocked):
+		return &failure{exitFailed, "data_dir_in_use", err.Error(), "a server runs there already: stop it, or name another directory with --data-dir"}
+	case errors.Is(err, engine.ErrForeign):
+		return &failure{exitFailed, "data_dir_foreign", err.Error(), "--data-dir takes an empty directory, or one that does not exist yet"}
 	}
 	return &failure{exitFailed, "start", err.Error(), ""}
 }

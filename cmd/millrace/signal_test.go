@@ -5,10 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -125,6 +127,55 @@ func TestInterruptedProduceSendsWhatItHasRead(t *testing.T) {
 	}
 	p.signal(t, syscall.SIGTERM)
 	p.ends(t, 128+15)
+}
+
+// timeout(1) signals the process and then its group, this process among it: that is one wish, not two.
+func TestSignalThatComesTwiceAtOnceCountsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signals := make(chan os.Signal)
+		var got []string
+		go obey(signals, func(syscall.Signal) { got = append(got, "stop") }, func(syscall.Signal) { got = append(got, "cut") })
+		signals <- syscall.SIGTERM
+		signals <- syscall.SIGTERM
+		time.Sleep(echo)
+		signals <- syscall.SIGCONT
+		synctest.Wait()
+		if !slices.Equal(got, []string{"stop"}) {
+			t.Errorf("at once: %q", got)
+		}
+		time.Sleep(time.Nanosecond)
+		signals <- syscall.SIGTERM
+		synctest.Wait()
+		if !slices.Equal(got, []string{"stop", "cut"}) {
+			t.Errorf("once more: %q", got)
+		}
+		close(signals)
+	})
+}
+
+func TestConsumeGivesUpOnABrokerThatIsGone(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "ports.json")
+	broker, stderr := start("server", "--port", "0", "--ports-file", file, "--data-dir", filepath.Join(dir, "data"))
+	defer stop(broker)
+	if err := waitForFile(file, broker); err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	address, _ := readPorts(file)
+	p := launch(t, nil, "produce", "gone", "-b", address)
+	p.Stdin = strings.NewReader("one\n")
+	p.run(t)
+	p.ends(t, 0)
+	c := launch(t, nil, "consume", "gone", "-b", address, "--timeout", "1s")
+	c.run(t)
+	c.stdout.wait(t, "one\n")
+	if err := broker.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	c.ends(t, exitTimeout)
+	if got := c.stderr.all.String(); !strings.HasPrefix(got, "millrace: no answer from "+address+" for 1s\n") {
+		t.Errorf("stderr:\n%s", got)
+	}
 }
 
 func TestSecondInterruptEndsAtOnce(t *testing.T) {

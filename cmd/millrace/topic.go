@@ -322,12 +322,16 @@ func findTopic(ctx context.Context, admin *kadm.Client, name string) (kadm.Topic
 	}
 	t := topics[name]
 	if errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
-		return t, &failure{exitFailed, "unknown_topic_or_partition", fmt.Sprintf("there is no topic %q", name), "millrace topic list shows those there are"}
+		return t, noSuchTopic(name)
 	}
 	if t.Err != nil {
 		return t, fmt.Errorf("%s: %w", name, t.Err)
 	}
 	return t, nil
+}
+
+func noSuchTopic(name string) error {
+	return &failure{exitFailed, "unknown_topic_or_partition", fmt.Sprintf("there is no topic %q", name), "millrace topic list shows those there are"}
 }
 
 func numbers(list []int32) string {
@@ -358,7 +362,7 @@ func newTopicDelete() *cobra.Command {
 		defer client.Close()
 		admin := kadm.NewClient(client)
 		if !*yes {
-			if err := confirmDelete(c, admin, names); err != nil {
+			if err := confirmDelete(c.Context(), admin, names, *lenient); err != nil {
 				return err
 			}
 		}
@@ -381,16 +385,25 @@ func newTopicDelete() *cobra.Command {
 }
 
 // confirmDelete shows what would go, and asks on a terminal; without one only --yes will do.
-func confirmDelete(c *cobra.Command, admin *kadm.Client, names []string) error {
-	topics, err := admin.ListTopicsWithInternal(c.Context(), names...)
+func confirmDelete(ctx context.Context, admin *kadm.Client, names []string, lenient bool) error {
+	topics, err := admin.ListTopicsWithInternal(ctx, names...)
 	if err != nil {
 		return err
 	}
-	ends, err := admin.ListEndOffsets(c.Context(), slices.Collect(maps.Keys(topics))...)
-	if err != nil {
-		return err
-	}
+	maps.DeleteFunc(topics, func(_ string, t kadm.TopicDetail) bool { return errors.Is(t.Err, kerr.UnknownTopicOrPartition) })
 	for _, name := range names {
+		if !topics.Has(name) && !lenient {
+			return noSuchTopic(name)
+		}
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	ends, err := admin.ListEndOffsets(ctx, topics.Names()...)
+	if err != nil {
+		return err
+	}
+	for _, name := range topics.Names() {
 		var records int64
 		for _, end := range ends[name] {
 			records += max(end.Offset, 0)

@@ -23,6 +23,13 @@ func versionString() string {
 	return version
 }
 
+// kafkaVersion is the Kafka whose behaviour decides.
+const kafkaVersion = "4.4"
+
+func versionLine() string {
+	return fmt.Sprintf("millrace %s (%s, %s/%s), speaks Kafka %s", versionString(), runtime.Version(), runtime.GOOS, runtime.GOARCH, kafkaVersion)
+}
+
 type versionDocument struct {
 	Schema       string       `json:"schema"`
 	Version      string       `json:"version"`
@@ -52,7 +59,7 @@ func newVersion() *cobra.Command {
 	c.RunE = func(*cobra.Command, []string) error {
 		d := versionDocument{
 			Schema: "millrace.version/v1", Version: versionString(), Commit: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-			RecordFormat: 2, Kafka: "4.4",
+			RecordFormat: 2, Kafka: kafkaVersion,
 		}
 		for _, api := range wire.APIs {
 			d.APIs = append(d.APIs, apiVersion{api.Key, api.Name, api.Min, api.Max})
@@ -60,7 +67,7 @@ func newVersion() *cobra.Command {
 		if *output == "json" {
 			return printJSON(os.Stdout, d)
 		}
-		_, err := fmt.Printf("millrace %s (%s, %s), speaks Kafka %s\n", d.Version, d.Go, d.Platform, d.Kafka)
+		_, err := fmt.Println(versionLine())
 		return err
 	}
 	return c

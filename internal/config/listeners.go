@@ -67,7 +67,8 @@ func (l *loader) listeners(st *state, get func(string) string) {
 			l.fail("listeners", "the port %d is used twice", one.Port)
 		}
 		if slices.Contains(controllers, one.Name) {
-			continue // served once there is a quorum of several nodes
+			l.warnings = append(l.warnings, fmt.Sprintf("%s is not opened: a single node is its own controller", one))
+			continue
 		}
 		switch {
 		case one.Protocol != "PLAINTEXT":
