@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 
 	"github.com/millrace/millrace/wire/record"
@@ -16,9 +15,9 @@ import (
 var (
 	crashSeed  = flag.Uint64("crash.seed", 0, "first seed of the crash tests")
 	crashSeeds = flag.Int("crash.seeds", 4, "number of seeds of the crash tests")
+	crashOne   = flag.String("crash.one", "", "seed,operation,percent kept,same boot: this crash only, with everything printed")
 )
 
-var debugLog *slog.Logger
 var errCrashed = errors.New("the power is off")
 
 // history is what a test has done to a log, and so what a start after a crash has to find.
@@ -285,6 +284,16 @@ func (h *history) checkTxns(w *world, l *Log, got []record.Batch) error {
 // The power goes at every single operation on the file system. Whatever of the unsynced data and names reached the disk, all that Flush
 // promised is there, nothing is there that was never appended, and what the log knows beside its batches agrees with them.
 func TestCrashAtEveryOperation(t *testing.T) {
+	if *crashOne != "" {
+		var seed uint64
+		var op, keep int
+		var kept bool
+		if _, err := fmt.Sscanf(*crashOne, "%d,%d,%d,%t", &seed, &op, &keep, &kept); err != nil {
+			t.Fatal(err)
+		}
+		_, err := crashOnce(t, seed, op, keep, kept)
+		t.Fatal("this one crash:", err)
+	}
 	first, seeds, every := *crashSeed, uint64(*crashSeeds), 2
 	if testing.Short() {
 		seeds, every = 1, 7
@@ -319,8 +328,8 @@ func crashOnce(t *testing.T, seed uint64, op, keep int, kept bool) (ended bool, 
 		if kind == "read" || kind == "stat" || kind == "readdir" {
 			return nil
 		}
-		if n++; debugLog != nil && (n > op-40 || filepath.Base(name) == tableName) && n < op+3 {
-			fmt.Println(n, kind, name)
+		if n++; *crashOne != "" && n > op-40 && n < op+3 {
+			t.Log(n, kind, name)
 		}
 		if n > op {
 			return errCrashed
@@ -344,7 +353,9 @@ func crashOnce(t *testing.T, seed uint64, op, keep int, kept bool) (ended bool, 
 	fs.SetHook(nil)
 	clone := fs.CrashClone(rand.New(rand.NewPCG(seed, uint64(op))), keep)
 	w = newWorld(t, clone, "/data")
-	w.log = debugLog
+	if *crashOne != "" {
+		w.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	w.now = 2_000_000
 	if !kept {
 		w.boot = "boot-2"
@@ -390,4 +401,60 @@ func crashOnce(t *testing.T, seed uint64, op, keep int, kept bool) (ended bool, 
 func exists(w *world, name string) bool {
 	_, err := w.fs.Stat(join(w.path, name))
 	return err == nil
+}
+
+// The last segment is cut at every byte, behind what the table knows to be there. Exactly the whole batches stay, the rest is kept aside
+// and the log goes on.
+func TestLastSegmentCutAtEveryByte(t *testing.T) {
+	w := memWorld(t).open()
+	l := w.d.Log("t", testID, 0, Config{IndexInterval: 1, SegmentBytes: 4096})
+	w.mustAppend(l, batch(1, 20, w.now), 1)
+	w.flush(l)
+	var ends []int64
+	for i := range 4 {
+		w.mustAppend(l, produced(1, 0, int32(2*i), 2, w.now), int32(2+i))
+		ends = append(ends, l.Size())
+	}
+	durable := ends[0] - (ends[1] - ends[0])
+	w.jobs = nil
+	whole := w.mem().CrashClone(rand.New(rand.NewPCG(1, 1)), 100)
+	for size := durable; size <= ends[3]; size++ {
+		w := newWorld(t, whole.CrashClone(rand.New(rand.NewPCG(1, 1)), 100), "/data")
+		w.boot = "boot-2"
+		name := join(w.path, "t-0", offsetName(0, logSuffix))
+		b, err := readFile(w.fs, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := writeFile(w.fs, name, b[:size]); err != nil {
+			t.Fatal(err)
+		}
+		w.open()
+		l := w.d.Log("t", testID, 0, Config{IndexInterval: 1, SegmentBytes: 4096})
+		if err := w.ready(l); err != nil {
+			t.Fatalf("cut at %d: %v", size, err)
+		}
+		left := 0
+		for left < len(ends) && ends[left] <= size {
+			left++
+		}
+		if want := int64(1 + 2*left); l.LogEnd() != want {
+			t.Fatalf("cut at %d: log end %d, want %d", size, l.LogEnd(), want)
+		}
+		position := durable
+		if left > 0 {
+			position = ends[left-1]
+		}
+		kept := join(w.path, "t-0", fmt.Sprintf("%020d.%d.torn", 0, position))
+		if want := bytes.TrimRight(b[position:size], "\x00"); len(want) > 0 {
+			if aside, err := readFile(w.fs, kept); err != nil || !bytes.Equal(want, aside) {
+				t.Fatalf("cut at %d: %d bytes kept aside of %d, %v", size, len(aside), size-position, err)
+			}
+		}
+		a := w.mustAppend(l, produced(1, 0, int32(2*left), 2, w.now), 9)
+		if epoch, err := l.EpochAt(a.BaseOffset); epoch != 9 || err != nil || a.Duplicate {
+			t.Fatalf("cut at %d: %+v, epoch %d, %v", size, a, epoch, err)
+		}
+		w.close()
+	}
 }

@@ -94,6 +94,7 @@ type Dir struct {
 
 		kafka        kafkaCheckpoints // as found; of folders that no Log stands for yet
 		kafkaAt      int64            // when they were last written
+		kafkaWrites  uint64           // of the table at that time: without another one nothing has changed
 		kafkaChanged bool             // logStart of some log was moved by a request
 	}
 }
@@ -481,9 +482,10 @@ func (d *Dir) Tick(now int64) error {
 		return d.fail(err)
 	}
 	d.mu.Lock()
-	due := d.mu.kafkaChanged || now-d.mu.kafkaAt >= checkpointInterval
+	writes := d.table.writes.Load()
+	due := d.mu.kafkaChanged || now-d.mu.kafkaAt >= checkpointInterval && writes != d.mu.kafkaWrites
 	if due {
-		d.mu.kafkaAt, d.mu.kafkaChanged = now, false
+		d.mu.kafkaAt, d.mu.kafkaChanged, d.mu.kafkaWrites = now, false, writes
 	}
 	d.mu.Unlock()
 	if due {

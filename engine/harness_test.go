@@ -220,3 +220,7 @@ func marker(pid int64, epoch int16, commit bool, timestamp int64) record.Batch {
 	_, b := record.AppendControl(nil, record.Marker{Commit: commit, ProducerID: pid, ProducerEpoch: epoch, Timestamp: timestamp})
 	return b
 }
+
+func producedSized(pid int64, sequence int32, size int) record.Batch {
+	return build(record.BuildOptions{Idempotent: true, ProducerID: pid, BaseSequence: sequence}, 1, size, 1000)
+}

@@ -73,7 +73,7 @@ func (l *Log) recover() (*opened, error) {
 	l.noting.Unlock()
 	o.changed, o.names, o.rootDirty = true, 1, true
 	if l.config.Load().Durable {
-		if err := l.settle(o); err != nil {
+		if err := l.settle(o, ls.bases[i:]); err != nil {
 			o.abandon()
 			return nil, err
 		}
@@ -84,7 +84,7 @@ func (l *Log) recover() (*opened, error) {
 }
 
 // settle makes durable what a recovery has found (R9), before anybody can take it for acknowledged.
-func (l *Log) settle(o *opened) error {
+func (l *Log) settle(o *opened, bases []int64) error {
 	for _, s := range append(slices.Clone(o.unflushed), o.active()) {
 		if _, err := s.Flush(); err != nil {
 			return l.dir.fail(err)
@@ -95,8 +95,11 @@ func (l *Log) settle(o *opened) error {
 			return l.dir.fail(err)
 		}
 	}
-	if err := errors.Join(l.dir.fs.SyncDir(l.path("")), l.dir.fs.SyncDir(l.dir.o.Path)); err != nil {
-		return l.dir.fail(err)
+	// What was flushed below had its names synced.
+	if durable := l.flushedTo.Load(); bases[len(bases)-1] >= durable {
+		if err := errors.Join(l.dir.fs.SyncDir(l.path("")), l.dir.syncNames()); err != nil {
+			return l.dir.fail(err)
+		}
 	}
 	o.unflushed, o.namesSynced, o.rootDirty = nil, o.names, false
 	l.mu.Lock()

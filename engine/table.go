@@ -216,8 +216,9 @@ func parseTable(b []byte) (h tableHeader, records map[uint64]found, sequences []
 
 // table is the open file.
 type table struct {
-	file  vfs.File
-	dirty atomic.Bool // something was written since the last sync
+	file   vfs.File
+	dirty  atomic.Bool   // something was written since the last sync
+	writes atomic.Uint64 // of slots
 
 	mu struct {
 		sync.Mutex
@@ -308,6 +309,7 @@ func (t *table) write(slot int32, r *logRecord) error {
 	t.mu.sequences[slot]++
 	sequence := t.mu.sequences[slot]
 	r.encode(&t.mu.scratch, sequence)
+	t.writes.Add(1)
 	_, err := t.file.WriteAt(t.mu.scratch[:], tableSlots+int64(slot)*slotSize+int64(sequence%2)*slotCopy)
 	t.dirty.Store(true)
 	return err

@@ -95,6 +95,9 @@ func (l *Log) truncate(o *opened, offset int64) error {
 			kept, txns = append(kept, s), append(txns, txnIndex{})
 		}
 	}
+	if err == nil {
+		err = l.dir.fs.SyncDir(l.path("")) // what was cut must not come back as a ghost among what is appended now
+	}
 	if err != nil {
 		return err
 	}
