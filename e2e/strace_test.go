@@ -258,7 +258,7 @@ func TestAppendInOSModeMakesNoSystemCall(t *testing.T) {
 	if len(touched) > 0 {
 		t.Errorf("%d appends made system calls on files: %v", requests, touched)
 	}
-	t.Logf("%d requests, %d system calls", requests, len(calls))
+	t.Logf("%d requests: system calls %v", requests, byName(calls))
 }
 
 // Parked fetches cost nothing while they wait: no poll, no tick, no thread that wakes up for it.
