@@ -14,7 +14,7 @@ import (
 )
 
 // text is a real text: the lines of the Go installation's own sources. Empty lines are left out, because kcat does not send them,
-// and so are files that Java's line reader would not give back as they are.
+// those beyond the largest record that clients send by default, and files that Java's line reader would not give back as they are.
 var text = sync.OnceValues(func() ([]byte, error) {
 	var all []byte
 	err := filepath.WalkDir(filepath.Join(build.Default.GOROOT, "src"), func(path string, d fs.DirEntry, err error) error {
@@ -26,7 +26,7 @@ var text = sync.OnceValues(func() ([]byte, error) {
 			return err
 		}
 		for line := range bytes.Lines(p) {
-			if line = bytes.TrimSuffix(line, []byte("\n")); len(line) > 0 {
+			if line = bytes.TrimSuffix(line, []byte("\n")); 0 < len(line) && len(line) < 100_000 {
 				all = append(append(all, line...), '\n')
 			}
 		}
