@@ -55,7 +55,7 @@ func counted(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return thousands(int64(n)) + " " + noun + "s"
 }
 
 // thousands groups the digits of a number.

@@ -169,7 +169,8 @@ reading:
 			break reading
 		}
 	}
-	flushing, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	// Each record has its own time-out, which says more than that of all of them.
+	flushing, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout+5*time.Second)
 	defer cancel()
 	if flushErr := client.Flush(flushing); flushErr != nil && err == nil {
 		err = flushErr
