@@ -21,7 +21,7 @@ func TestSpareIsPreparedWhenTheRollIsNear(t *testing.T) {
 	if spare() {
 		t.Fatal("a spare an hour before the roll")
 	}
-	for range 6 { // 10 KiB a second: five seconds
+	for range 12 { // 10 KiB a second: four seconds are left
 		w.now += 100
 		w.mustAppend(l, batch(1, 900, w.now), 0)
 	}
