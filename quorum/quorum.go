@@ -119,6 +119,15 @@ var ErrClosed = errors.New("quorum: closed")
 // ErrTooLarge is what a proposal is told whose records do not fit into one batch.
 var ErrTooLarge = fmt.Errorf("quorum: the records of one decision take more than %d bytes", maxProposalBytes)
 
+// ErrKafka is told of a directory whose metadata log Kafka has written: its records are others, and it is not ours to change.
+var ErrKafka = errors.New("the directory is Apache Kafka's own, with Kafka's metadata: start in an empty one")
+
+// kafkas tells whether p begins with a control batch. Kafka's metadata logs and snapshots do; ours have none.
+func kafkas(p []byte) bool {
+	b, _, err := record.Next(p)
+	return err == nil && b.CheckHeader() == nil && b.Control()
+}
+
 // Open replays the metadata log. The image is complete when it returns, and OnImage has had it, on the caller's goroutine. That of a new directory
 // is empty: the first proposal founds the cluster.
 func Open(o Options) (*Quorum, error) {
@@ -403,6 +412,9 @@ func (q *Quorum) applyBatches(im *meta.Image, p []byte) (*meta.Image, error) {
 	first := im.Index() + 1
 	next := first
 	var records []meta.Record
+	if kafkas(p) {
+		return nil, ErrKafka
+	}
 	for len(p) > 0 {
 		b, rest, err := record.Next(p)
 		if err != nil {

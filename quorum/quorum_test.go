@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/meta"
 	"github.com/millrace/millrace/wire"
+	"github.com/millrace/millrace/wire/record"
 )
 
 // node is a directory and the quorum in it.
@@ -576,6 +578,39 @@ func TestAnotherClustersLogIsRefused(t *testing.T) {
 		t.Error("it was opened")
 	} else if !strings.Contains(err.Error(), "another") {
 		t.Errorf("the error does not name the cluster: %v", err)
+	}
+}
+
+// A directory of Kafka's is refused for what it is, by its log and by its snapshot.
+func TestKafkasDirectoryIsRefused(t *testing.T) {
+	_, control := record.AppendControl(nil, record.Marker{Timestamp: 1}) // stands for the batch a new leader begins with
+	folderOf := func(fs *vfs.Mem) string {
+		n := mustStart(t, fs, Options{})
+		n.stop(true)
+		return folder(dataDir)
+	}
+	write := func(fs *vfs.Mem, name string) {
+		if err := fs.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		f, err := fs.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteAt(control, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"00000000000000000000.log", "00000000000000000007-0000000002.checkpoint"} {
+		fs := vfs.NewMem()
+		write(fs, filepath.Join(folderOf(fs), file))
+		if n, err := start(t, fs, Options{}); !errors.Is(err, ErrKafka) {
+			t.Errorf("%s: %v", file, err)
+			if n != nil {
+				n.stop(true)
+			}
+		}
 	}
 }
 

@@ -84,6 +84,9 @@ func (s *snapshots) load() (im *meta.Image, size int64, damage []error, err erro
 	}
 	for i, name := range names {
 		b, err := s.read(name)
+		if err == nil && kafkas(b) {
+			return nil, 0, nil, ErrKafka
+		}
 		if err == nil {
 			im, err = meta.DecodeSnapshot(b)
 		}

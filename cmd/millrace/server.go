@@ -18,6 +18,7 @@ import (
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/vfs"
+	"github.com/millrace/millrace/quorum"
 )
 
 type serverFlags struct {
@@ -126,7 +127,7 @@ func startFailure(cfg *config.Config, err error) error {
 	switch {
 	case errors.Is(err, vfs.ErrLocked):
 		return &failure{exitFailed, "data_dir_in_use", err.Error(), "a server runs there already: stop it, or name another directory with --data-dir"}
-	case errors.Is(err, engine.ErrForeign):
+	case errors.Is(err, engine.ErrForeign), errors.Is(err, quorum.ErrKafka):
 		return &failure{exitFailed, "data_dir_foreign", err.Error(), "--data-dir takes an empty directory, or one that does not exist yet"}
 	}
 	return &failure{exitFailed, "start", err.Error(), ""}
