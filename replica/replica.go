@@ -297,7 +297,6 @@ func engineConfig(c *config.TopicConfig) engine.Config {
 		KeepAll:           !c.CleanupDelete,
 		Compacted:         c.CleanupCompact,
 		Durable:           c.Durability == config.Fsync,
-		OS:                c.Durability == config.OS,
 	}
 	if e.RetentionMs == 0 {
 		e.RetentionMs = 1
