@@ -34,6 +34,7 @@ type Options struct {
 	Version string       // of the binary
 	Fatal   func(error)  // the node cannot go on: its listeners or its metadata log have failed. Default: panic
 	Now     func() int64 // milliseconds since 1970; default: the clock
+	BootID  string       // identifies the running operating system; "": ask it
 }
 
 func (o Options) withDefaults() Options {
@@ -48,6 +49,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Fatal == nil {
 		o.Fatal = func(err error) { panic(err) }
+	}
+	if o.BootID == "" {
+		o.BootID = bootID()
 	}
 	if o.Now == nil {
 		o.Now = func() int64 { return time.Now().UnixMilli() }
@@ -124,7 +128,7 @@ func (n *Node) open() (err error) {
 		Go:        n.workers.files.Go,
 		Log:       o.Log,
 		NodeID:    n.id,
-		BootID:    bootID(),
+		BootID:    o.BootID,
 		OnOffline: n.offline,
 	})
 	if err != nil {
@@ -198,6 +202,9 @@ func (n *Node) register() error {
 			return nil, fmt.Errorf("%s belongs to cluster %s, its metadata log to cluster %s", n.options.DataDir, n.dir.ClusterID(), im.ClusterID())
 		}
 		mine, err := meta.RegisterBroker(im, b)
+		if n.dir.TailLost() {
+			mine = append(mine, meta.LoseTail(im, n.id)...)
+		}
 		return append(rs, mine...), err
 	})
 }

@@ -69,6 +69,7 @@ type Dir struct {
 	budget    *segment.Budget
 	how       previousStop
 	boot      uint32 // tag of the running operating system
+	tailLost  bool
 	now       atomic.Int64
 	failure   atomic.Pointer[failure]
 	closed    atomic.Bool
@@ -188,6 +189,7 @@ func (d *Dir) start() error {
 	d.table = t
 	d.how = howItStopped(fresh, markerErr == nil, marker, h, known && h.directoryID == d.meta.directoryID)
 	d.boot = bootTag(d.o.BootID)
+	d.tailLost = d.how == stopUnknown || d.how == stopCrash && (d.o.BootID == "" || bootTag(h.bootID) != d.boot)
 	d.mu.logs = map[string]*Log{}
 	d.mu.configs = map[Config]*Config{}
 	d.mu.folders = map[string]bool{}
@@ -310,6 +312,9 @@ func (d *Dir) ID() wire.UUID { return d.meta.directoryID }
 
 // Clean says whether the directory had been stopped cleanly, or was new: then nothing in it needs recovery.
 func (d *Dir) Clean() bool { return d.how == stopFresh || d.how == stopClean || d.how == stopKafka }
+
+// TailLost says that what the logs held beyond their last sync may be gone: no clean stop, and the page cache is not the same any more.
+func (d *Dir) TailLost() bool { return d.tailLost }
 
 // Err is why the directory is offline, or nil.
 func (d *Dir) Err() error {
