@@ -153,11 +153,7 @@ func look(t *testing.T, addr string, s shelf, times []int64) contents {
 		})
 	}
 	n := perShelf
-	t0 := time.Now()
 	c.Records, c.Digest = digestRecords(t, addr, s.topic, n)
-	t.Logf("uncommitted %v", time.Since(t0))
-	t0 = time.Now()
-	defer func() { t.Logf("committed %v", time.Since(t0)) }()
 	if s.aborted {
 		n /= 2
 	}
@@ -170,7 +166,6 @@ func digestRecords(t *testing.T, addr, topic string, n int, opts ...kgo.Opt) (in
 	d, records := newDigest(), 0
 	each(t, addr, topic, n, func(r *kgo.Record) {
 		records++
-		if records%1000 == 1 { t.Logf("%v %v", time.Now().Format("05.000"), r.Offset) }
 		fmt.Fprintf(d, "%d %d %v %v %q %q %d\n", r.Offset, r.Timestamp.UnixMilli(), r.Attrs.TimestampType(), r.Value == nil, r.Key, r.Value, r.LeaderEpoch)
 		for _, h := range r.Headers {
 			fmt.Fprintf(d, "%q %q\n", h.Key, h.Value)
@@ -257,8 +252,9 @@ func interchange(t *testing.T, transactions bool, from, to func() *server, fromD
 			if diff := cmp.Diff(before[s.topic], after); diff != "" {
 				t.Fatalf("(-before +after)\n%s", diff)
 			}
-			// And the log goes on.
-			c := connect(t, target.addr, kgo.DefaultProduceTopic(s.topic))
+			// And the log goes on. (Not for an idempotent producer at once: each cluster counts its own producer ids, so a new one may
+			// meet the state that an old one has left in the moved log. Kafka and we refuse its first sequence numbers alike.)
+			c := connect(t, target.addr, kgo.DefaultProduceTopic(s.topic), kgo.DisableIdempotentWrite())
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			r := &kgo.Record{Value: []byte("one more")}

@@ -171,18 +171,21 @@ func java(jars, class string, args ...string) []string {
 // run runs a program to its end, which has to be a good one.
 func run(t testing.TB, limit time.Duration, stdin io.Reader, stdout io.Writer, argv ...string) {
 	t.Helper()
-	if err := try(t, limit, stdin, stdout, argv...); err != nil {
+	if err := try(t, limit, stdin, stdout, nil, argv...); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// try runs a program to its end. The error has the end of what it wrote to stderr.
-func try(t testing.TB, limit time.Duration, stdin io.Reader, stdout io.Writer, argv ...string) error {
+// try runs a program to its end. Without a writer for it, the end of what it wrote to stderr is in the error.
+func try(t testing.TB, limit time.Duration, stdin io.Reader, stdout, stderr io.Writer, argv ...string) error {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	var stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, &stderr
+	var said bytes.Buffer
+	if stderr == nil {
+		stderr = &said
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 5 * time.Second
 	err := cmd.Run()
@@ -190,7 +193,7 @@ func try(t testing.TB, limit time.Duration, stdin io.Reader, stdout io.Writer, a
 		err = fmt.Errorf("ended after %v: %w", limit, ctx.Err())
 	}
 	if err != nil {
-		return fmt.Errorf("%.300s: %w\n%s", strings.Join(argv, " "), err, tail(stderr.String(), 20))
+		return fmt.Errorf("%.300s: %w\n%s", strings.Join(argv, " "), err, tail(said.String(), 20))
 	}
 	return nil
 }
