@@ -214,16 +214,19 @@ func (s *produce) append() bool {
 			s.refs.Add(1)
 			s.waiting.Add(1)
 		}
-		var pending bool
-		it.appended, pending, it.err = it.p.Append(it.batch, o, &it.AckWaiter)
-		if o.All && !pending {
+		appended, pending, err := it.p.Append(it.batch, o, &it.AckWaiter)
+		it.appended = appended
+		if pending {
+			continue // it.err is Done's, which may have been called by now
+		}
+		if o.All {
 			s.refs.Add(-1)
 			s.waiting.Add(-1)
 		}
-		if it.err != nil && isWait(it.err) {
-			it.err = nil
+		if err != nil && isWait(err) {
 			return false
 		}
+		it.err = err
 	}
 	if s.waiting.Load() > 1 {
 		if s.named {

@@ -135,6 +135,20 @@ func TestAFailedFlushIsToldToAllWhoWait(t *testing.T) {
 	n.Kill() // a clean stop has nothing to flush to
 }
 
+// The flush may be faster than the append that asked for it: its error is not lost on the way back up.
+func TestAFlushThatFailsBeforeTheAppendReturns(t *testing.T) {
+	fs := &faultyFS{FS: vfs.OS, word: "/t-"}
+	n := tryStart(t, Options{DataDir: t.TempDir(), FS: fs})
+	id := createTopic(t, n, "t", 1)
+	c := dial(t, n)
+	fill(c, "t", 0, "good")
+	n.workers.flush.stop() // from now on a flush runs within the append
+	fs.failSync.Store(true)
+	got := c.produce(produceRequest(9, -1, "t", id, 0, batchOf(t, record.None, "lost")))
+	wantCode(t, got.ErrorCode, wire.KafkaStorageError)
+	n.Kill() // a clean stop has nothing to flush to
+}
+
 // Disk full: produce is refused with a clear error, fetch goes on, and produce goes on when there is room.
 func TestDiskFullRefusesAndRecovers(t *testing.T) {
 	for _, durability := range []string{"fsync", "os"} {
