@@ -206,7 +206,7 @@ func (s *Segment) step(f *files, need, smallest int64) error {
 	var grant int64
 	if f.allocates && want > 0 {
 		var err error
-		grant, err := s.allocate(f, room, want, max(least, min(minStep, want)))
+		grant, err = s.allocate(f, room, want, max(least, min(minStep, want)))
 		if err != nil && least < want && errors.Is(err, vfs.ErrNoSpace) && least > 0 {
 			grant, err = s.allocate(f, room, least, least)
 		}
