@@ -223,8 +223,12 @@ func (w *world) rolled(l *Log, segments int) bool { return len(l.view.Load().seg
 
 // I19: after one failed sync nothing more is promised by the whole directory, until a restart. What had been promised is there then.
 func TestFailedSyncTakesTheDirectoryOffline(t *testing.T) {
-	for _, kind := range []string{"sync", "syncdir"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, f := range []struct {
+		kind string
+		err  error
+	}{{"sync", syscall.EIO}, {"sync", syscall.ENOSPC}, {"syncdir", syscall.EIO}, {"syncdir", syscall.ENOSPC}} {
+		kind := f.kind
+		t.Run(kind+" "+f.err.Error(), func(t *testing.T) {
 			w := memWorld(t).open()
 			l, other := w.d.Log("t", testID, 0, Config{}), w.d.Log("t", testID, 1, Config{})
 			w.mustAppend(l, batch(1, 10, w.now), 0)
@@ -235,7 +239,7 @@ func TestFailedSyncTakesTheDirectoryOffline(t *testing.T) {
 			w.mem().SetHook(func(op, name string) error {
 				if op == kind && calls == 0 {
 					calls++
-					return syscall.EIO // only the first one fails, as after fsyncgate
+					return f.err // only the first one fails, as after fsyncgate
 				}
 				return nil
 			})

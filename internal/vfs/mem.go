@@ -349,7 +349,7 @@ func (m *Mem) SyncDir(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.ask("syncdir", name); err != nil {
-		return err
+		return syncError(err)
 	}
 	n, _, _ := m.find(name)
 	if n == nil || !n.dir {
@@ -371,7 +371,7 @@ func (m *Mem) SyncFS(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.ask("syncfs", name); err != nil {
-		return err
+		return syncError(err)
 	}
 	m.root.syncAll()
 	return nil

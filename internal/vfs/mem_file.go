@@ -81,7 +81,7 @@ func (f *memFile) Sync() error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
 	if err := f.begin("sync", false); err != nil {
-		return err
+		return syncError(err)
 	}
 	f.n.durable = syncData(f.n.durable, f.n.data)
 	return nil

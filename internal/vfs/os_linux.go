@@ -36,7 +36,7 @@ func (osFS) SyncDir(name string) error {
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
+	err = syncError(d.Sync())
 	if cerr := d.Close(); err == nil {
 		err = cerr
 	}
@@ -50,7 +50,7 @@ func (osFS) SyncFS(name string) error {
 		return err
 	}
 	if err = unix.Syncfs(int(d.Fd())); err != nil {
-		err = &os.PathError{Op: "syncfs", Path: name, Err: err}
+		err = syncError(&os.PathError{Op: "syncfs", Path: name, Err: err})
 	}
 	if cerr := d.Close(); err == nil {
 		err = cerr
@@ -143,7 +143,7 @@ func (f *osFile) Truncate(size int64) error {
 // Sync is not retried on any error, EINTR aside: after a failed fdatasync the kernel forgets what it could not write (I19).
 func (f *osFile) Sync() error {
 	_, err := retry(func() (int, error) { return 0, unix.Fdatasync(f.fd) })
-	return f.wrap("fdatasync", err)
+	return syncError(f.wrap("fdatasync", err))
 }
 
 func (f *osFile) Allocate(off, n int64) error {

@@ -18,6 +18,20 @@ var ErrLocked = errors.New("held by another process")
 // ErrNotSupported is what errors.Is finds when the file system cannot do what was asked (fallocate on some network file systems).
 const ErrNotSupported = syscall.EOPNOTSUPP
 
+// SyncError is a failed Sync, SyncDir or SyncFS. errors.Is finds in it all that is in Err but ErrNoSpace: a full disk that refuses a write
+// leaves everything as it was, but when a sync meets it, bytes that were taken are lost, and the next sync would report success (I19).
+type SyncError struct{ Err error }
+
+func (e *SyncError) Error() string        { return e.Err.Error() }
+func (e *SyncError) Is(target error) bool { return target != ErrNoSpace && errors.Is(e.Err, target) }
+
+func syncError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &SyncError{err}
+}
+
 // FS is a file system. All names are paths as the os package takes them. Methods may be called by any goroutine.
 type FS interface {
 	// OpenFile opens a file. flag is a combination of os.O_RDONLY, O_RDWR, O_CREATE, O_EXCL and O_TRUNC.
