@@ -16,7 +16,7 @@ import (
 // One appender; any number of readers, who see the entries below n. Everything else is serialized by the owner.
 type file struct {
 	fs        vfs.FS
-	path      string
+	path      atomic.Pointer[string] // retention renames a file while readers warm it
 	base      int64
 	entrySize int
 
@@ -28,12 +28,13 @@ type file struct {
 }
 
 func (f *file) init(fs vfs.FS, path string, base int64, entrySize int) {
-	f.fs, f.path, f.base, f.entrySize = fs, path, base, entrySize
+	f.fs, f.base, f.entrySize = fs, base, entrySize
+	f.path.Store(&path)
 }
 
 // with runs do on the file, opened for the purpose.
 func (f *file) with(flag int, do func(vfs.File) error) error {
-	h, err := f.fs.OpenFile(f.path, flag, 0o644)
+	h, err := f.fs.OpenFile(*f.path.Load(), flag, 0o644)
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func (f *file) openWrite(keep, limit int) error {
 		}
 		kept := int64(keep) * int64(f.entrySize)
 		if size < kept {
-			return fmt.Errorf("%s: %d bytes, %d entries expected", f.path, size, keep)
+			return fmt.Errorf("%s: %d bytes, %d entries expected", *f.path.Load(), size, keep)
 		}
 		if size > kept {
 			if err := h.Truncate(kept); err != nil {
@@ -158,8 +159,11 @@ func (f *file) Trim() error {
 // Sync makes the file's entries durable. It blocks.
 func (f *file) Sync() error { return f.with(os.O_RDWR, vfs.File.Sync) }
 
-// Renamed tells the file that its owner has renamed it; an empty index may get another base.
-func (f *file) Renamed(path string, base int64) { f.path, f.base = path, base }
+// Renamed tells the file that its owner has renamed it. Readers may be looking things up.
+func (f *file) Renamed(path string) { f.path.Store(&path) }
+
+// Rebase gives an empty index, which nobody reads yet, another base.
+func (f *file) Rebase(base int64) { f.base = base }
 
 // Close unmaps. Nobody may be looking anything up.
 func (f *file) Close() error {

@@ -74,20 +74,20 @@ func TestEntriesOnDisk(t *testing.T) {
 			if err := errors.Join(x.Trim(), y.Trim(), x.Sync(), y.Sync()); err != nil {
 				t.Fatal(err)
 			}
-			if a, b := content(t, p.fs, x.path), content(t, p.fs, y.path); len(a) != 16 || len(b) != 24 {
+			if a, b := content(t, p.fs, *x.path.Load()), content(t, p.fs, *y.path.Load()); len(a) != 16 || len(b) != 24 {
 				t.Errorf("trimmed to %d and %d bytes", len(a), len(b))
 			}
-			if n, offset, position, err := LastOffset(p.fs, x.path, 1000); n != 2 || offset != 1000+1<<31-1 || position != 1<<31-1 || err != nil {
+			if n, offset, position, err := LastOffset(p.fs, *x.path.Load(), 1000); n != 2 || offset != 1000+1<<31-1 || position != 1<<31-1 || err != nil {
 				t.Errorf("last entry %d: %d at %d, %v", n, offset, position, err)
 			}
-			if n, timestamp, offset, err := LastTime(p.fs, y.path, 1000); n != 2 || timestamp != 1700000000001 || offset != 1006 || err != nil {
+			if n, timestamp, offset, err := LastTime(p.fs, *y.path.Load(), 1000); n != 2 || timestamp != 1700000000001 || offset != 1006 || err != nil {
 				t.Errorf("last entry %d: %d at %d, %v", n, timestamp, offset, err)
 			}
 			if err := errors.Join(x.Close(), y.Close()); err != nil {
 				t.Fatal(err)
 			}
 
-			if x, err = OpenOffsets(p.fs, x.path, 1000, 1, 100); err != nil { // keeps one
+			if x, err = OpenOffsets(p.fs, *x.path.Load(), 1000, 1, 100); err != nil { // keeps one
 				t.Fatal(err)
 			}
 			if x.Room() != 0 {
@@ -100,7 +100,7 @@ func TestEntriesOnDisk(t *testing.T) {
 			if err := errors.Join(x.Trim(), x.Close()); err != nil {
 				t.Fatal(err)
 			}
-			sealed, err := OpenSealedOffsets(p.fs, x.path, 1000)
+			sealed, err := OpenSealedOffsets(p.fs, *x.path.Load(), 1000)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +113,7 @@ func TestEntriesOnDisk(t *testing.T) {
 			if err := sealed.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := OpenOffsets(p.fs, x.path, 1000, 3, 100); err == nil {
+			if _, err := OpenOffsets(p.fs, *x.path.Load(), 1000, 3, 100); err == nil {
 				t.Error("opened with more entries than the file has")
 			}
 		})

@@ -109,8 +109,8 @@ func (s *Segment) Retire(suffix string) error {
 	}
 	s.files.suffix += suffix
 	if f := s.open.Load(); f != nil {
-		f.offsets.Renamed(s.path(indexSuffix), s.base)
-		f.times.Renamed(s.path(timeSuffix), s.base)
+		f.offsets.Renamed(s.path(indexSuffix))
+		f.times.Renamed(s.path(timeSuffix))
 	}
 	return nil
 }

@@ -45,8 +45,10 @@ func (sp *Spare) Take(base int64) (*Segment, error) {
 	s.flushedTo.Store(base)
 	s.stamps.offset = base
 	f := s.open.Load()
-	f.offsets.Renamed(s.path(indexSuffix), base)
-	f.times.Renamed(s.path(timeSuffix), base)
+	f.offsets.Renamed(s.path(indexSuffix))
+	f.times.Renamed(s.path(timeSuffix))
+	f.offsets.Rebase(base)
+	f.times.Rebase(base)
 	return s, nil
 }
 
