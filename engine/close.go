@@ -137,9 +137,6 @@ func (l *Log) closeSegments(o *opened, how closing) (first error) {
 		}
 	}
 	if how == closeAway {
-		if o.spare != nil {
-			_ = o.spare.Discard()
-		}
 		o.abandon()
 		return nil
 	}
@@ -147,7 +144,7 @@ func (l *Log) closeSegments(o *opened, how closing) (first error) {
 		keep(o.spare.Discard())
 	}
 	// What retention by time asks of a closed log.
-	timestamp, _, err := o.segments[0].MaxTimestamp()
+	timestamp, _, err := o.segments[0].MaxTimestamp(true)
 	keep(err)
 	l.record.oldest = timestamp
 	if o.rootDirty && how == closeClean {
@@ -182,7 +179,7 @@ func (l *Log) writeDown(o *opened, sync bool) error {
 	if o.changed && o.producersNew < end {
 		list := o.producers.sorted()
 		bases := o.bases()
-		o.sinceCapture = end
+		o.capturedAt, o.sinceCapture = end, end
 		if err := l.saveProducers(o, end, list, bases, sync); err != nil {
 			return err
 		}

@@ -520,9 +520,12 @@ func (d *Dir) syncNames() error {
 	if d.names.done >= mine {
 		return nil
 	}
+	if err := d.Err(); err != nil {
+		return err // a sync that failed before ours may have lost our names too
+	}
 	upTo := d.names.wanted.Load()
 	if err := d.fs.SyncDir(d.o.Path); err != nil {
-		return err
+		return d.fail(err)
 	}
 	d.names.done = upTo
 	return nil

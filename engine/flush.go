@@ -144,7 +144,7 @@ func (l *Log) note(why noteReason) error {
 	var list []producer
 	save := o.producersNew != math.MaxInt64 && o.unsaved >= int64(max(noteBytes, 8*o.snapshotSize))
 	if save {
-		list = o.captureLocked()
+		list = o.captureLocked(written)
 	}
 	o.unnoted = 0
 	var txns []*index.Txn

@@ -32,6 +32,7 @@ type Log struct {
 	waitOn                      atomic.Pointer[segment.Segment]
 	damaged                     atomic.Bool // a reader met corruption, which was logged
 	used                        atomic.Bool // since the last look of Tick
+	breached                    atomic.Bool // LogStart was moved: whole segments may lie below it
 
 	work     sync.Mutex
 	flushing sync.Mutex
@@ -40,6 +41,7 @@ type Log struct {
 	lastUsed atomic.Int64 // ms: when Tick saw it in use
 	// Guarded by work.
 	previous *Log // of another topic id, whose folder must go before ours can appear
+	foreign  bool // the table says that the folder on disk is another topic's
 
 	// Guarded by noting.
 	slot     int32 // in the table, -1: none
@@ -73,6 +75,7 @@ type opened struct {
 	snapshotAt   int64 // offset of our newest producers file; -1: none, and none needed up to producersFrom
 	producersNew int64 // base offset of the first batch with a producer that this file does not know; MaxInt64: none
 	sinceCapture int64 // the same since the producers were last copied in order to be written down
+	capturedAt   int64 // the log's end at that time
 	snapshotSize int   // bytes of that file
 
 	epochsDirty             bool  // not in leader-epoch-checkpoint yet
@@ -141,7 +144,16 @@ func (l *Log) initialize(d *Dir) {
 	l.slot = -1
 	l.record = l.newRecord()
 	l.unstable.Store(math.MaxInt64)
-	if !d.mu.folders[l.folder] || l.previous != nil {
+	if l.previous != nil {
+		return
+	}
+	if !d.mu.folders[l.folder] {
+		if f, ok := d.mu.records[l.record.key]; ok {
+			// Somebody has removed the folder. Its marks must not be held against what is appended from now on.
+			d.o.Log.Warn("the folder is gone; the log begins anew", "topic", l.topic, "partition", l.partition, "logEnd", f.written, "durable", f.durable)
+			delete(d.mu.records, l.record.key)
+			_ = d.table.release(f.slot)
+		}
 		return
 	}
 	delete(d.mu.folders, l.folder)
@@ -166,6 +178,7 @@ func (l *Log) initialize(d *Dir) {
 	} else if ok {
 		// The folder belongs to an earlier topic of this name; opening moves it aside. Its slot is free.
 		_ = d.table.release(f.slot)
+		l.foreign = true
 	} else {
 		l.logStart.Store(max(0, d.mu.kafka.logStarts[l.folder]))
 		l.flushedTo.Store(max(0, d.mu.kafka.recoveryPoints[l.folder]))

@@ -164,14 +164,15 @@ func doubt(format string, a ...any) error {
 // checkMetadata compares partition.metadata with the topic id. A folder of another topic of the same name is put aside, not deleted.
 func (l *Log) checkMetadata() (stranger bool, err error) {
 	b, err := readFile(l.dir.fs, l.path(partitionName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, l.writeMetadata()
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
+	missing := err != nil
 	id, err := parsePartitionMetadata(b)
 	switch {
+	case err != nil && l.foreign: // a power cut may have emptied it
+	case missing:
+		return false, l.writeMetadata()
 	case err != nil:
 		l.dir.o.Log.Warn("partition.metadata rewritten", "topic", l.topic, "partition", l.partition, "err", err)
 		return false, l.writeMetadata()
@@ -182,6 +183,7 @@ func (l *Log) checkMetadata() (stranger bool, err error) {
 	if err := l.moveAside(strayFolderSuffix, nil); err != nil {
 		return false, err
 	}
+	l.foreign = false
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.resetLocked(0)
@@ -357,6 +359,9 @@ func (l *Log) addSealed(o *opened, ls listing, n int) error {
 }
 
 func (o *opened) abandon() {
+	if o.spare != nil {
+		_ = o.spare.Discard() // of no use to anybody else; a start clears what is left
+	}
 	for _, s := range o.segments {
 		_ = s.Close(false) // nothing was written
 	}

@@ -157,8 +157,7 @@ func (ps *producers) checkMarker(p *producer, b record.Batch) error {
 }
 
 // apply takes note of an appended batch; it cannot fail. It serves clients' batches after check, and batches of a leader or of the
-// own log without: those are facts. It returns the transaction that the batch ended, if it did. now is the broker's clock, which
-// only decides what is forgotten when there are too many producers.
+// own log without: those are facts. It returns the transaction that the batch ended, if it did.
 func (ps *producers) apply(b record.Batch) (completedTxn, bool) {
 	id := b.ProducerID()
 	if id < 0 {
@@ -256,6 +255,14 @@ func (ps *producers) forget(old []*producer) {
 	}
 	if ps.shared != nil {
 		ps.shared.Add(int64(-len(old)))
+	}
+}
+
+// uncount gives back what they are of the directory's number: others take their place.
+func (ps *producers) uncount() {
+	if ps.shared != nil {
+		ps.shared.Add(int64(-len(ps.byID)))
+		ps.shared = nil
 	}
 }
 

@@ -134,7 +134,7 @@ func (l *Log) MaxTimestamp(block bool) (offset, timestamp int64, leaderEpoch int
 	var best *segment.Segment
 	largest := int64(-1)
 	for _, s := range v.segments {
-		ts, _, err := s.MaxTimestamp()
+		ts, _, err := s.MaxTimestamp(block)
 		if err != nil {
 			return -1, -1, -1, l.readError(v, s, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"slices"
 
 	"github.com/millrace/millrace/segment"
@@ -69,11 +70,11 @@ func (l *Log) recover() (*opened, error) {
 	}
 	end := o.active().NextOffset()
 	l.noting.Lock()
-	l.dropState(o, 0, end)
+	dropped := l.dropState(o, 0, end)
 	l.noting.Unlock()
 	o.changed, o.names, o.rootDirty = true, 1, true
 	if l.config.Load().Durable {
-		if err := l.settle(o, ls.bases[i:]); err != nil {
+		if err := l.settle(o, dropped || ls.bases[len(ls.bases)-1] >= l.flushedTo.Load()); err != nil {
 			o.abandon()
 			return nil, err
 		}
@@ -83,8 +84,9 @@ func (l *Log) recover() (*opened, error) {
 	return o, nil
 }
 
-// settle makes durable what a recovery has found (R9), before anybody can take it for acknowledged.
-func (l *Log) settle(o *opened, bases []int64) error {
+// settle makes durable what a recovery has found (R9), before anybody can take it for acknowledged. names says that names in the folder
+// may not be; those of what was flushed before are, but a file of producers that comes back would tell of records that were cut.
+func (l *Log) settle(o *opened, names bool) error {
 	for _, s := range append(slices.Clone(o.unflushed), o.active()) {
 		if _, err := s.Flush(); err != nil {
 			return l.dir.fail(err)
@@ -95,8 +97,7 @@ func (l *Log) settle(o *opened, bases []int64) error {
 			return l.dir.fail(err)
 		}
 	}
-	// What was flushed below had its names synced.
-	if durable := l.flushedTo.Load(); bases[len(bases)-1] >= durable {
+	if names {
 		if err := errors.Join(l.dir.fs.SyncDir(l.path("")), l.dir.syncNames()); err != nil {
 			return l.dir.fail(err)
 		}
@@ -157,21 +158,46 @@ func (l *Log) recoverSegments(o *opened, ls listing, i int, mark, from int64, ca
 	return total, nil
 }
 
+// keptTorn bounds what is kept of segments that are put aside.
+const keptTorn = 1 << 20
+
 // dropSegments puts aside the segments after a torn one: an earlier part of the log was lost that had not been synced, so nothing above
-// it was acknowledged as durable either. They are kept for people, under a name Kafka ignores, until the topic goes.
+// it was acknowledged as durable either. Their first MiB is kept for people, under a name Kafka ignores, until the topic goes.
 func (l *Log) dropSegments(o *opened, bases []int64, mark int64) error {
 	if bases[0] < mark {
 		return &segment.CorruptError{Path: l.path(offsetName(o.active().Base(), logSuffix)), Position: o.active().Size(),
 			Err: fmt.Errorf("%w: the segment ends at offset %d, synced up to %d", errGone, o.active().NextOffset(), mark)}
 	}
 	l.dir.o.Log.Warn("segments after a torn one put aside", "topic", l.topic, "partition", l.partition, "baseOffsets", slices.Clone(bases))
+	left := int64(keptTorn)
 	for _, base := range bases {
-		if err := l.dir.fs.Rename(l.path(offsetName(base, logSuffix)), l.path(offsetName(base, logSuffix+".torn"))); err != nil {
+		kept, err := l.putAside(base, left)
+		if err != nil {
 			return err
 		}
+		left -= kept
 		for _, suffix := range []string{indexSuffix, timeIndexSuffix, txnIndexSuffix} {
 			l.unlink(offsetName(base, suffix))
 		}
 	}
 	return nil
+}
+
+// putAside renames a segment's log file and cuts it to so many bytes; without any it removes it.
+func (l *Log) putAside(base, limit int64) (kept int64, err error) {
+	name := l.path(offsetName(base, logSuffix))
+	if limit == 0 {
+		return 0, l.dir.fs.Remove(name)
+	}
+	if err := l.dir.fs.Rename(name, name+".torn"); err != nil {
+		return 0, err
+	}
+	f, err := l.dir.fs.OpenFile(name+".torn", os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	if kept, err = f.Size(); err == nil && kept > limit {
+		kept, err = limit, f.Truncate(limit)
+	}
+	return kept, errors.Join(err, f.Close())
 }

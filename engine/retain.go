@@ -31,6 +31,7 @@ func (l *Log) Retain(now, highWatermark int64) (deleted int, err error) {
 	if err != nil {
 		return 0, l.fail(err)
 	}
+	l.breached.Store(n+1 < len(o.segments) && l.nextBase(o, n) <= l.logStart.Load())
 	if n < len(o.segments) {
 		return n, l.deleteSegments(o, n, now)
 	}
@@ -63,6 +64,9 @@ func (l *Log) nothingToRetain(now int64) bool {
 		return false
 	}
 	c, r := l.config.Load(), l.recordCopy()
+	if l.breached.Load() {
+		return false
+	}
 	if c.KeepAll {
 		return true
 	}
@@ -85,7 +89,7 @@ func (l *Log) countDeletable(o *opened, now, highWatermark int64) (n int, err er
 			over = total-s.Size() >= c.RetentionBytes
 		}
 		if !over && !c.KeepAll && c.RetentionMs >= 0 {
-			timestamp, _, err := s.MaxTimestamp()
+			timestamp, _, err := s.MaxTimestamp(true)
 			if err != nil {
 				return 0, err
 			}
@@ -108,15 +112,18 @@ func (l *Log) deleteSegments(o *opened, n int, now int64) error {
 	}
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
+	// A deletion is not durable at once: as long as a power cut can bring the files back, the marks must hold for them.
+	if l.flushedTo.Load() < l.nextBase(o, n-1) {
+		if err := l.flush(); err != nil && !errors.Is(err, ErrDiskFull) {
+			return err // a full disk is what deletions are for
+		}
+	}
 	l.mu.Lock()
 	gone := o.segments[:n:n]
 	o.segments, o.txns = slices.Clone(o.segments[n:]), slices.Clone(o.txns[n:])
 	o.unflushed = slices.DeleteFunc(o.unflushed, func(s *segment.Segment) bool { return slices.Contains(gone, s) })
 	start := o.segments[0].Base()
 	l.logStart.Store(max(l.logStart.Load(), start))
-	if l.flushedTo.Load() < start {
-		l.flushedTo.Store(start) // what is gone needs no sync
-	}
 	if o.epochs.truncateStart(l.logStart.Load()) {
 		o.epochsDirty = true
 	}
@@ -161,6 +168,7 @@ func (l *Log) DeleteBefore(offset int64) error {
 	}
 	if offset > l.logStart.Load() {
 		l.logStart.Store(offset)
+		l.breached.Store(true)
 		if o.epochs.truncateStart(offset) {
 			o.epochsDirty = true
 		}

@@ -104,7 +104,7 @@ func (l *Log) roll() (*rolled, error) {
 	o.unflushed = append(o.unflushed, last)
 	o.add(s, txnIndex{Txn: t})
 	o.firstTimestamp, o.pace = -1, pace{} // its names are synced by its first flush
-	r := &rolled{o: o, base: base, list: o.captureLocked()}
+	r := &rolled{o: o, base: base, list: o.captureLocked(base)}
 	r.bases = o.bases()
 	l.view.Store(&view{o.segments})
 	return r, nil
@@ -133,13 +133,11 @@ func (l *Log) afterRoll(r *rolled) {
 	l.noting.Lock()
 	l.mu.Lock()
 	current := l.mu.o == r.o // not closed or removed meanwhile
+	txns := txnsOf(r.o.txns)
 	l.mu.Unlock()
 	var err error
 	if current {
-		if err = l.saveProducers(r.o, r.base, r.list, r.bases, true); err == nil {
-			err = l.writeSnapshot(r.o, r.base, r.list, r.bases, true)
-		}
-		if err != nil {
+		if err = l.saveAfterRoll(r, txns); err != nil {
 			err = l.fail(err)
 		}
 	}
@@ -150,4 +148,18 @@ func (l *Log) afterRoll(r *rolled) {
 	if err != nil && !errors.Is(err, ErrDiskFull) && !errors.Is(err, ErrOffline) {
 		l.dir.o.Log.Error("after a roll", "topic", l.topic, "partition", l.partition, "err", err)
 	}
+}
+
+// saveAfterRoll writes the aborted transactions before the producers: what the files of those know of, a start does not replay. Holds
+// noting.
+func (l *Log) saveAfterRoll(r *rolled, txns []*index.Txn) error {
+	for _, t := range txns {
+		if err := t.Flush(false); err != nil {
+			return err
+		}
+	}
+	if err := l.saveProducers(r.o, r.base, r.list, r.bases, true); err != nil {
+		return err
+	}
+	return l.writeSnapshot(r.o, r.base, r.list, r.bases, true)
 }

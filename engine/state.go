@@ -74,9 +74,9 @@ func (o *opened) noteProducer(offset int64) {
 	o.sinceCapture = min(o.sinceCapture, offset)
 }
 
-// captureLocked copies the producers in order to write them down.
-func (o *opened) captureLocked() []producer {
-	o.sinceCapture, o.unsaved = math.MaxInt64, 0
+// captureLocked copies the producers, as of the log's end, in order to write them down.
+func (o *opened) captureLocked(end int64) []producer {
+	o.capturedAt, o.sinceCapture, o.unsaved = end, math.MaxInt64, 0
 	return o.producers.sorted()
 }
 
@@ -107,6 +107,9 @@ func (l *Log) saveProducers(o *opened, offset int64, list []producer, bases []in
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	o.snapshotSize, o.producersNew = size, o.sinceCapture
+	if o.capturedAt != offset {
+		o.producersNew = offset // another capture came in between: sinceCapture begins there
+	}
 	if o.snapshotAt = offset; size == 0 {
 		o.snapshotAt = -1
 	}
@@ -132,14 +135,15 @@ func (l *Log) writeSnapshot(o *opened, offset int64, list []producer, bases []in
 	return nil
 }
 
-// dropState unlinks the files of producers that are named for offsets outside [from, to]. Holds noting.
-func (l *Log) dropState(o *opened, from, to int64) {
+// dropState unlinks the files of producers that are named for offsets outside [from, to], and says whether there were any. Holds noting.
+func (l *Log) dropState(o *opened, from, to int64) (dropped bool) {
 	outside := func(suffix string) func(int64) bool {
 		return func(at int64) bool {
 			if at >= from && at <= to {
 				return false
 			}
 			l.unlink(offsetName(at, suffix))
+			dropped = true
 			return true
 		}
 	}
@@ -148,6 +152,7 @@ func (l *Log) dropState(o *opened, from, to int64) {
 	if o.snapshotAt >= 0 && !slices.Contains(o.sidecars, o.snapshotAt) {
 		o.snapshotAt = noSnapshot
 	}
+	return dropped
 }
 
 // unlink removes a file that is not needed any more. What fails here is found again at the next open.

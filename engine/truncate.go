@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"io/fs"
-	"math"
 	"slices"
 
 	"github.com/millrace/millrace/segment"
@@ -111,7 +110,9 @@ func (l *Log) truncate(o *opened, offset int64) error {
 	for _, s := range kept {
 		ls.bases = append(ls.bases, s.Base())
 	}
-	o.producers.clear() // gives back what it counted
+	l.mu.Lock()
+	o.producers.uncount() // readers still ask them until the new ones are there
+	l.mu.Unlock()
 	from, err := l.loadState(n, ls, offset, -1, -1)
 	if err == nil {
 		err = l.replaySegments(n, from, offset)
@@ -138,7 +139,6 @@ func (l *Log) truncate(o *opened, offset int64) error {
 	l.logStart.Store(min(l.logStart.Load(), offset))
 	l.flushedTo.Store(min(l.flushedTo.Load(), offset))
 	l.highWatermark.Store(min(l.highWatermark.Load(), offset))
-	l.unstable.Store(math.MaxInt64)
 	l.unstable.Store(n.producers.unstable(l.highWatermark.Load()))
 	l.view.Store(&view{n.segments})
 	l.mu.Unlock()

@@ -253,14 +253,17 @@ func (s *Segment) ahead(f *files, end int64) {
 func (s *Segment) WhenReady(f func()) { s.work.whenReady(f) }
 
 // MaxTimestamp is the largest timestamp of the segment and the last offset of the first batch that has it; -1 when there is none. For
-// a segment of OpenSealed the first call reads the last entry of the time index and blocks.
-func (s *Segment) MaxTimestamp() (timestamp, offset int64, err error) {
+// a segment of OpenSealed the first call has to read the last entry of the time index: ErrCold with block=false.
+func (s *Segment) MaxTimestamp(block bool) (timestamp, offset int64, err error) {
 	s.stamps.Lock()
 	known := s.stamps.known
 	timestamp, offset = s.stamps.max, s.stamps.offset
 	s.stamps.Unlock()
 	if known {
 		return timestamp, offset, nil
+	}
+	if !block {
+		return -1, -1, ErrCold
 	}
 	f, err := s.acquire(true) // checks the indexes, rebuilds them if need be
 	if err != nil {

@@ -59,6 +59,9 @@ func TestSlicesAreWholeBatchesBelowTheBound(t *testing.T) {
 		if s, err = OpenSealed(w.dir, base, f.next(base), w.options()); err != nil {
 			t.Fatal(err)
 		}
+		if _, _, err := s.MaxTimestamp(false); err != ErrCold {
+			t.Errorf("the largest timestamp of a segment that nobody looked at, on a loop: %v", err)
+		}
 		check()
 		if err := s.Close(true); err != nil {
 			t.Fatal(err)
@@ -126,7 +129,7 @@ func TestCleanStopLeavesTrimmedFilesAndOpensWithoutScan(t *testing.T) {
 			if round == 2 {
 				s.Idle()
 			}
-			maxTimestamp, maxOffset, _ := s.MaxTimestamp()
+			maxTimestamp, maxOffset, _ := s.MaxTimestamp(true)
 			if err := s.Close(true); err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +148,7 @@ func TestCleanStopLeavesTrimmedFilesAndOpensWithoutScan(t *testing.T) {
 			if s.NextOffset() != f.next(7) || s.Size() != f.size() || s.FlushedTo() != f.next(7) {
 				t.Fatalf("opened at %d, %d bytes; want %d, %d", s.NextOffset(), s.Size(), f.next(7), f.size())
 			}
-			if ts, at, err := s.MaxTimestamp(); ts != maxTimestamp || at != maxOffset || err != nil {
+			if ts, at, err := s.MaxTimestamp(true); ts != maxTimestamp || at != maxOffset || err != nil {
 				t.Fatalf("largest timestamp %d at %d, %v; was %d at %d", ts, at, err, maxTimestamp, maxOffset)
 			}
 			if first, err := s.FirstTimestamp(); err != nil || first != f.batches[0].MaxTimestamp() {
