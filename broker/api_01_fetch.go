@@ -33,7 +33,7 @@ type fetch struct {
 	minBytes  int
 	maxBytes  int
 	bytes     int   // read in the last pass
-	deadline  int64 // ms: when max wait is over
+	deadline  int64 // on the timers' clock: when max wait is over
 
 	session *session // nil: none
 	create  bool     // make one of the partitions
@@ -89,7 +89,7 @@ func (n *Node) handleFetch(c *call) {
 	s.committed = s.req.IsolationLevel == 1
 	s.maxBytes = int(min(s.req.MaxBytes, n.limits.fetchMaxBytes))
 	s.minBytes = min(int(s.req.MinBytes), s.maxBytes)
-	s.deadline = n.now() + int64(s.req.MaxWaitMs)
+	s.deadline = n.fetchTimers.now() + int64(s.req.MaxWaitMs)
 	code, err := s.open()
 	if err != nil {
 		s.abort(err)
@@ -276,7 +276,7 @@ func (s *fetch) step() {
 		case cold:
 			s.n.workers.cold.Go(s.warmOffLoop)
 			return
-		case ready || s.timedOut || s.n.stopping.Load():
+		case ready || s.timedOut || s.n.stopping.Load() || s.n.parkedParts.Load()+int64(len(s.parts)) > maxParkedParts:
 			s.answer()
 			return
 		}
@@ -321,10 +321,13 @@ func (s *fetch) read(block bool) (wait int, cold, ready bool) {
 		o.Offset, o.LeaderEpoch, o.LastFetchedEpoch = part.want.offset, part.want.leaderEpoch, part.want.lastFetchedEpoch
 		o.MaxBytes, o.MinOne = min(int(part.want.maxBytes), left), minOne
 		part.err = part.p.Read(&o, &part.got)
-		n := part.got.Slice.Length
-		if part.err == nil && s.committed && n > 0 {
-			part.aborted, part.err = part.p.Aborted(part.aborted[:0], o.Offset, part.got.Bound)
+		part.aborted = part.aborted[:0]
+		if part.err == nil && s.committed && part.got.Slice.Length > 0 {
+			if part.aborted, part.err = part.p.Aborted(part.aborted, o.Offset, part.got.Bound); part.err != nil {
+				part.release() // an answer with an error has no records
+			}
 		}
+		n := part.got.Slice.Length
 		switch {
 		case part.err == nil:
 		case isWait(part.err):
@@ -384,8 +387,7 @@ func (s *fetch) readOffLoop() {
 			continue
 		}
 		if err := part.got.Slice.Warm(); err != nil {
-			part.got.Slice.Release()
-			part.got.Slice.Length, part.got.Slice.Pin = 0, nil
+			part.release()
 			part.err = err
 		}
 	}
@@ -396,11 +398,14 @@ func (s *fetch) readOffLoop() {
 // release gives back what the last pass read.
 func (s *fetch) release() {
 	for i := range s.parts {
-		got := &s.parts[i].got
-		got.Slice.Release()
-		got.Slice.Pin, got.Slice.Length = nil, 0
+		s.parts[i].release()
 	}
 	s.bytes = 0
+}
+
+func (part *fetchPart) release() {
+	part.got.Slice.Release()
+	part.got.Slice.Pin, part.got.Slice.Length = nil, 0
 }
 
 // answer sends what was read. On the loop.

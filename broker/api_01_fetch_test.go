@@ -484,6 +484,46 @@ func TestFetchAcrossSegments(t *testing.T) {
 	}
 }
 
+// The timer of a fetch that somebody else has woken may ring late, when its state is parked again for another request: that one goes on.
+func TestLateTimerDoesNotEndAnotherFetch(t *testing.T) {
+	n := startNode(t)
+	id := createTopic(t, n, "t", 1)
+	c, writer := dial(t, n), dial(t, n)
+	fill(writer, "t", 0, "a")
+	req := fetchRequest(12, "t", id, 0, 1)
+	req.MaxWaitMillis = 60_000
+	correlation := c.send(req)
+	waitParked(t, n, 1)
+	n.fetchTimers.mu.Lock()
+	late := n.fetchTimers.heap[0].fire
+	n.fetchTimers.mu.Unlock()
+	late()
+	fill(writer, "t", 0, "b")
+	resp := kmsg.NewPtrFetchResponse()
+	c.receive(resp, 12, correlation)
+	wantValues(t, onlyPartition(t, resp), "b")
+}
+
+// What parked fetches may wait on is bounded: beyond it they are answered as they are.
+func TestTooManyParkedPartitions(t *testing.T) {
+	n := startNode(t)
+	id := createTopic(t, n, "t", 1)
+	c := dial(t, n)
+	fill(c, "t", 0, "a")
+	req := fetchRequest(12, "t", id, 0, 1)
+	req.MaxWaitMillis = 60_000
+	dial(t, n).send(req)
+	waitParked(t, n, 1)
+	if got := n.parkedParts.Load(); got != 1 {
+		t.Errorf("%d partitions are waited on", got)
+	}
+	n.parkedParts.Add(maxParkedParts - 1)
+	wantValues(t, c.fetch(req)) // at once
+	n.parkedParts.Add(1 - maxParkedParts)
+	fill(c, "t", 0, "b")
+	await(t, "the parked fetch to end", func() bool { return n.parkedParts.Load() == 0 })
+}
+
 // A client that goes away leaves nothing behind.
 func TestParkedFetchEndsWithItsConnection(t *testing.T) {
 	n := startNode(t)

@@ -74,7 +74,8 @@ type Node struct {
 	fetchTimers   *timers // of parked fetches
 	produceTimers *timers // of produce requests that wait for their acknowledgement
 	sessions      *sessions
-	producerIDs   producerIDs // ids of the block this start was granted
+	parkedParts   atomic.Int64 // partitions that parked fetches wait on
+	producerIDs   producerIDs  // ids of the block this start was granted
 	limits        limits
 
 	housework struct {

@@ -25,6 +25,7 @@ type faultyFS struct {
 	noSpace   atomic.Bool
 	gate      atomic.Pointer[chan struct{}] // syncs wait until it is closed
 	cold      atomic.Bool                   // no page of a mapping is in memory until it is read with ReadAt
+	asked     atomic.Pointer[func()]        // called once, at the next question whether a page is in memory
 	reads     atomic.Int64
 	syncs     atomic.Int64
 	heldSyncs atomic.Int64
@@ -72,6 +73,9 @@ type faultyMapping struct {
 }
 
 func (m *faultyMapping) Resident(off, n int) bool {
+	if f := m.fs.asked.Swap(nil); f != nil {
+		(*f)()
+	}
 	return !m.fs.cold.Load() && m.Mapping.Resident(off, n)
 }
 
@@ -147,6 +151,40 @@ func TestAFlushThatFailsBeforeTheAppendReturns(t *testing.T) {
 	got := c.produce(produceRequest(9, -1, "t", id, 0, batchOf(t, record.None, "lost")))
 	wantCode(t, got.ErrorCode, wire.KafkaStorageError)
 	n.Kill() // a clean stop has nothing to flush to
+}
+
+// A topic that is deleted between the read of its records and the look-up of its aborted transactions is an error of that partition: its
+// records do not go into the answer, and those of other partitions stay where they belong.
+func TestTopicDeletedInTheMiddleOfAFetch(t *testing.T) {
+	dir := t.TempDir()
+	n := startNodeIn(t, dir)
+	createTopic(t, n, "t", 1)
+	createTopic(t, n, "u", 1)
+	fill(dial(t, n), "t", 0, "of t")
+	fill(dial(t, n), "u", 0, "of u")
+	stopNode(t, n)
+	fs := &faultyFS{FS: vfs.OS, word: "/t-"}
+	n = tryStart(t, Options{DataDir: dir, FS: fs}) // what was written before the start is asked for
+	c := dial(t, n)
+	wantValues(t, c.fetch(fetchRequest(12, "t", wire.UUID{}, 0, 0)), "of t")
+	wantValues(t, c.fetch(fetchRequest(12, "u", wire.UUID{}, 0, 0)), "of u")
+	deleted := func() {
+		deleteTopic(t, n, "t")
+		n.workers.files.wait()
+	}
+	fs.asked.Store(&deleted)
+	req := fetchRequest(12, "t", wire.UUID{}, 0, 0)
+	req.IsolationLevel = 1
+	req.Topics = append(req.Topics, topicWith("u", fetchPartition(0, 0)))
+	resp := ask[*kmsg.FetchResponse](c, req)
+	if fs.asked.Load() != nil {
+		t.Fatal("nobody asked")
+	}
+	wantCode(t, resp.Topics[0].Partitions[0].ErrorCode, wire.UnknownTopicOrPartition)
+	if got := len(resp.Topics[0].Partitions[0].RecordBatches); got > 0 {
+		t.Errorf("%d bytes of records beside the error", got)
+	}
+	wantValues(t, resp.Topics[1].Partitions[0], "of u")
 }
 
 // Disk full: produce is refused with a clear error, fetch goes on, and produce goes on when there is room.

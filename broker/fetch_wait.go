@@ -4,6 +4,10 @@ package broker
 // append (or the flush) that makes enough bytes readable wakes it, or its timer does. Whoever disarms it goes on with it: a wake-up, the
 // timer, or the end of its connection.
 
+// maxParkedParts bounds how many partitions all parked fetches together may wait on: beyond it a fetch is answered with what there is. A
+// partition that waits costs ten times what its request did, and its frame is not on netio's budget any more.
+const maxParkedParts = 1 << 20
+
 // fetchList is the parked fetches of one connection.
 type fetchList struct{ first *fetch }
 
@@ -29,7 +33,8 @@ func (s *fetch) park() bool {
 		return false
 	}
 	s.c.client.parked.push(s)
-	n.fetchTimers.add(&s.timer, s.deadline-n.now())
+	n.parkedParts.Add(int64(len(s.parts)))
+	n.fetchTimers.add(&s.timer, s.deadline-n.fetchTimers.now())
 	return true
 }
 
@@ -39,6 +44,7 @@ func (s *fetch) unpark() {
 		return
 	}
 	s.c.client.parked.remove(s)
+	s.n.parkedParts.Add(-int64(len(s.parts)))
 	s.n.fetchTimers.cancel(&s.timer)
 	s.leave()
 }
@@ -51,10 +57,11 @@ func (s *fetch) leave() {
 	}
 }
 
-// expire is the timer.
+// expire is the timer. It may come late, after a wake-up that was faster: then s may have parked again meanwhile, with another deadline, and
+// is only made to look.
 func (s *fetch) expire() {
 	if s.parked.Disarm() {
-		s.timedOut = true
+		s.timedOut = s.n.fetchTimers.now() >= s.deadline
 		s.post()
 	}
 }
