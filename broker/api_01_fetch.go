@@ -119,7 +119,7 @@ func (s *fetch) open() (wire.Code, error) {
 		if s.req.SessionID != noSession {
 			cache.end(s.req.SessionID)
 		}
-		s.create = epoch == initialEpoch
+		s.create = epoch == initialEpoch && !s.longNames()
 		s.nameRequested()
 	default:
 		sn := cache.get(s.req.SessionID)
@@ -132,22 +132,47 @@ func (s *fetch) open() (wire.Code, error) {
 	return wire.None, nil
 }
 
+// longNames is whether the request names a topic that cannot exist, at a length that is not worth remembering.
+func (s *fetch) longNames() bool {
+	for i := range s.req.Topics {
+		if len(s.req.Topics[i].Name) > maxTopicName {
+			return true
+		}
+	}
+	return false
+}
+
 // goOn applies what the request changes to its session, and names the session's partitions.
 func (s *fetch) goOn(sn *session) wire.Code {
+	if s.longNames() {
+		return wire.InvalidRequest
+	}
+	change, code := s.update(sn)
+	if !s.n.sessions.count(sn, change) { // not under the session's lock: the cache's comes first
+		return wire.FetchSessionIDNotFound // the client begins again, and is served without one
+	}
+	if code == wire.None && s.session == nil {
+		s.n.sessions.end(sn.id) // a session without partitions ends
+	}
+	return code
+}
+
+// update is goOn under the session's lock. change is by how many partitions it has grown.
+func (s *fetch) update(sn *session) (change int, code wire.Code) {
 	sn.mu.Lock()
 	defer sn.mu.Unlock()
 	switch {
 	case sn.epoch != s.req.SessionEpoch:
-		return wire.InvalidFetchSessionEpoch
+		return 0, wire.InvalidFetchSessionEpoch
 	case sn.byID != s.byID:
-		return wire.FetchSessionTopicIDError
+		return 0, wire.FetchSessionTopicIDError
 	}
 	before, more := len(sn.parts), 0
 	for i := range s.req.Topics {
 		more += len(s.req.Topics[i].Partitions)
 	}
 	if before+more > 2*maxSessionPartitions {
-		return wire.InvalidRequest
+		return 0, wire.InvalidRequest
 	}
 	for i := range s.req.ForgottenTopics {
 		t := &s.req.ForgottenTopics[i]
@@ -162,14 +187,9 @@ func (s *fetch) goOn(sn *session) wire.Code {
 			sn.put(partKey{t.Name, t.TopicID, p.Index}, wantOf(p))
 		}
 	}
+	change = len(sn.parts) - before
 	if len(sn.parts) == 0 {
-		// A session without partitions ends.
-		change, id := len(sn.parts)-before, sn.id
-		sn.mu.Unlock()
-		s.n.sessions.count(id, change)
-		s.n.sessions.end(id)
-		sn.mu.Lock()
-		return wire.None
+		return change, wire.None
 	}
 	sn.epoch = nextSessionEpoch(sn.epoch)
 	sn.lastUsed = s.n.now()
@@ -178,13 +198,7 @@ func (s *fetch) goOn(sn *session) wire.Code {
 	for sp := sn.first; sp != nil; sp = sp.next {
 		s.add(sp.partKey, sp.want).session = sp
 	}
-	if change := len(sn.parts) - before; change != 0 {
-		id := sn.id
-		sn.mu.Unlock() // the cache's lock comes first
-		s.n.sessions.count(id, change)
-		sn.mu.Lock()
-	}
-	return wire.None
+	return change, wire.None
 }
 
 func wantOf(p *wire.FetchRequestPartition) fetchWant {

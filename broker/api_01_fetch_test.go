@@ -387,6 +387,32 @@ func TestFetch18NoSlotLeft(t *testing.T) {
 	}
 }
 
+// 2.4 #18: sessions that grow from request to request are bounded too, and names that no topic can have are not remembered.
+func TestFetch18SessionsDoNotGrowWithoutBound(t *testing.T) {
+	n := startNode(t)
+	c := dial(t, n)
+	many := make([]kmsg.FetchRequestTopicPartition, maxSessionPartitions)
+	for i := range many {
+		many[i] = fetchPartition(int32(i), 0)
+	}
+	var ended bool
+	for range maxCachedPartitions/maxSessionPartitions + 1 {
+		first := ask[*kmsg.FetchResponse](c, sessionFetch(0, 0, topicWith("t", fetchPartition(0, 0))))
+		next := ask[*kmsg.FetchResponse](c, sessionFetch(first.SessionID, 1, topicWith("u", many...)))
+		ended = ended || wire.Code(next.ErrorCode) == wire.FetchSessionIDNotFound
+	}
+	n.sessions.mu.Lock()
+	remembered := n.sessions.partitions
+	n.sessions.mu.Unlock()
+	if !ended || remembered > maxCachedPartitions {
+		t.Errorf("%d partitions are remembered", remembered)
+	}
+	long := ask[*kmsg.FetchResponse](c, sessionFetch(0, 0, topicWith(strings.Repeat("x", maxTopicName+1), fetchPartition(0, 0))))
+	if long.SessionID != 0 || len(long.Topics) != 1 {
+		t.Errorf("session %d for a name that is too long", long.SessionID)
+	}
+}
+
 // transaction appends a batch of a transaction, or its marker, as the coordinator will.
 func transaction(t testing.TB, p *replica.Partition, producer int64, sequence int32, commit *bool) {
 	t.Helper()

@@ -24,9 +24,11 @@ const (
 
 	evictAfter = 120_000 // ms: a session unused for so long gives way to a new one; one that exists so long gives way to a larger one
 
-	// One session may remember maxSessionPartitions, all together maxCachedPartitions: what is larger is served without a session.
+	// One session may begin with maxSessionPartitions and grow to twice that, all together remember maxCachedPartitions, with names that
+	// topics can have: what is larger is served without a session.
 	maxSessionPartitions = 50_000
 	maxCachedPartitions  = 500_000
+	maxTopicName         = 249
 )
 
 func nextSessionEpoch(epoch int32) int32 {
@@ -50,6 +52,7 @@ type session struct {
 	id      int32
 	byID    bool // topics are named by id
 	created int64
+	counted int // partitions that the cache counts for it; guarded by the cache's lock
 
 	mu       sync.Mutex
 	epoch    int32 // that the next fetch must have
@@ -107,22 +110,28 @@ func (c *sessions) end(id int32) {
 func (c *sessions) endLocked(id int32) {
 	if s := c.byID[id]; s != nil {
 		delete(c.byID, id)
-		s.mu.Lock()
-		c.partitions -= len(s.parts)
-		s.mu.Unlock()
+		c.partitions -= s.counted
+		s.counted = 0
 	}
 }
 
-// count keeps the sum when a session's size changes.
-func (c *sessions) count(id int32, change int) {
+// count keeps the sum when a session's size changes. False: it has grown beyond what is remembered, and is forgotten.
+func (c *sessions) count(s *session, change int) bool {
 	if change == 0 {
-		return
+		return true
 	}
 	c.mu.Lock()
-	if c.byID[id] != nil {
-		c.partitions += change
+	defer c.mu.Unlock()
+	if c.byID[s.id] != s {
+		return true // it has ended meanwhile: for the client, with its next fetch
 	}
-	c.mu.Unlock()
+	c.partitions += change
+	s.counted += change
+	if change > 0 && c.partitions > maxCachedPartitions {
+		c.endLocked(s.id)
+		return false
+	}
+	return true
 }
 
 // add gives a new session an id and a slot. False: there is none to be had.
@@ -141,6 +150,7 @@ func (c *sessions) add(s *session, now int64) bool {
 	}
 	c.byID[s.id] = s
 	c.partitions += size
+	s.counted = size
 	return true
 }
 
@@ -188,7 +198,11 @@ func (s *session) put(key partKey, want fetchWant) *sessionPart {
 		sp.want = want
 		return sp
 	}
-	key.name = strings.Clone(key.name)
+	if s.last != nil && s.last.name == key.name {
+		key.name = s.last.name // of the same topic: one copy
+	} else {
+		key.name = strings.Clone(key.name)
+	}
 	sp := &sessionPart{partKey: key, want: want, told: told{-1, -1}}
 	s.parts[key] = sp
 	s.append(sp)

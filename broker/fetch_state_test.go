@@ -64,6 +64,30 @@ func TestSessionOfTooManyPartitionsIsNotKept(t *testing.T) {
 	}
 }
 
+// Nor can it grow beyond that, with one session or many: the one that would is forgotten, and its share with it.
+func TestSessionsThatGrowTooLargeAreForgotten(t *testing.T) {
+	cache := newSessions(10)
+	first, second := sessionOf(10, 0), sessionOf(10, 0)
+	if !cache.add(first, 0) || !cache.add(second, 0) {
+		t.Fatal("no room in an empty cache")
+	}
+	if !cache.count(first, maxCachedPartitions-20) {
+		t.Error("what fits was refused")
+	}
+	if cache.count(second, 1) || cache.get(second.id) != nil {
+		t.Error("grown beyond all bounds")
+	}
+	if cache.get(first.id) == nil || cache.partitions != maxCachedPartitions-10 {
+		t.Errorf("%d partitions are counted for the other session", cache.partitions)
+	}
+	// The end of a session takes back what was counted, whatever it has become meanwhile.
+	clear(first.parts)
+	cache.end(first.id)
+	if !cache.count(first, -5) || cache.partitions != 0 {
+		t.Errorf("%d partitions are counted for nobody", cache.partitions)
+	}
+}
+
 func TestSessionEpochsWrapToOne(t *testing.T) {
 	if got := nextSessionEpoch(math.MaxInt32); got != 1 {
 		t.Errorf("after the largest epoch comes %d", got)
