@@ -20,8 +20,10 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 build: ## build the static binary bin/millrace
-	@echo "building $(BIN) (the first build fetches and compiles the modules: about a minute on two cores)" >&2
-	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/millrace
+	@echo "building $(BIN) (the first build fetches and compiles its modules: a minute or two on two cores)" >&2
+	@set -o pipefail; $(GO) build -v -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/millrace 2>&1 | awk '\
+	  /^go: downloading/ { print "  fetching " $$3 " " $$4; fflush(); next } \
+	  /^[A-Za-z0-9_.\/-]+$$/ { if (++n % 25 == 0) { print "  " n " packages compiled, now " $$0; fflush() } next } { print }' >&2
 
 install: build ## install the binary into PREFIX/bin (default ~/.local/bin)
 	install -D -m 755 $(BIN) $(PREFIX)/bin/millrace
