@@ -93,8 +93,12 @@ func (h *history) live(w *world, l *Log, r *rand.Rand, steps int) {
 				h.start = max(h.start, to)
 			}
 		case k == 18:
-			h.maybe = max(h.maybe, h.promised)
-			if _, err := l.Retain(w.now, h.promised); err != nil {
+			visible := h.promised
+			if r.IntN(2) == 0 {
+				visible = h.end() // without fsync, records are visible before they are flushed, and may go before they are
+			}
+			h.maybe = max(h.maybe, visible)
+			if _, err := l.Retain(w.now, visible); err != nil {
 				return
 			}
 			w.pump()
