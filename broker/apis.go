@@ -8,8 +8,13 @@ type api struct {
 	name      string
 	min, max  int16 // served; outside of it the connection is closed
 	advertMin int16 // advertised: Produce says 0, else old librdkafka turns compression off (KAFKA-18659), and serves 3 and up
+	maxBody   int   // bytes of a request; 0: what a frame may have
 	handle    func(n *Node, c *call)
 }
+
+// coldBody is the largest body of a request that carries no records and no list of partitions to fetch: many times what a client needs. Decoded
+// it may take eight times as much (wire), beside netio's budget.
+const coldBody = 8 << 20
 
 const apiVersionsKey = wire.KeyApiVersions
 
@@ -42,6 +47,9 @@ func init() {
 				continue
 			}
 			a.name, a.advertMin, a.min, a.max = w.Name, w.Min, w.Served, w.Max
+		}
+		if a.key != wire.KeyProduce && a.key != wire.KeyFetch {
+			a.maxBody = coldBody
 		}
 		apiByKey[a.key] = a
 	}

@@ -42,8 +42,12 @@ func (n *Node) Frame(conn *netio.Conn, reply *netio.Reply) {
 		return
 	}
 	a := apiFor(header.Key)
-	if a == nil || a.handle == nil || (a.key != apiVersionsKey && (header.Version < a.min || header.Version > a.max)) {
+	if a == nil || (a.key != apiVersionsKey && (header.Version < a.min || header.Version > a.max)) {
 		reply.Abort(fmt.Errorf("%w: key %d version %d", errUnsupported, header.Key, header.Version))
+		return
+	}
+	if a.maxBody > 0 && len(body) > a.maxBody {
+		reply.Abort(fmt.Errorf("%s request of %d bytes: the limit of this API is %d", a.name, len(body), a.maxBody))
 		return
 	}
 	c := calls.Get().(*call)

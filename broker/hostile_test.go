@@ -270,6 +270,39 @@ func TestHostileManyPartitions(t *testing.T) {
 	nb.end(t)
 }
 
+// The APIs that carry no records take no request that is as large as records may be.
+func TestHostileLargeColdRequests(t *testing.T) {
+	n := startNode(t)
+	for _, a := range apis {
+		frame := binary.BigEndian.AppendUint32(nil, 0)
+		frame = binary.BigEndian.AppendUint16(frame, uint16(a.key))
+		frame = binary.BigEndian.AppendUint16(frame, uint16(a.min))
+		frame = append(frame, 0, 0, 0, 7, 0xff, 0xff)
+		head := len(frame)
+		frame = append(frame, make([]byte, coldBody+16)...)
+		binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
+		header, body, err := wire.DecodeHeader(frame[4:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(body) <= coldBody || header.Key != a.key {
+			t.Fatalf("%s: a body of %d bytes, of %d", a.name, len(body), len(frame)-head)
+		}
+		c := dial(t, n)
+		c.write(frame)
+		switch a.key {
+		case wire.KeyProduce: // zeros ask for no answer
+			ask[*kmsg.ApiVersionsResponse](c, kmsg.NewPtrApiVersionsRequest())
+		case wire.KeyFetch:
+			if _, err := c.readFrame(patience); err != nil {
+				t.Errorf("%s: %v", a.name, err)
+			}
+		default:
+			c.mustClose()
+		}
+	}
+}
+
 // Frames that arrive byte by byte are as good as any.
 func TestSlowWriter(t *testing.T) {
 	n := startNode(t)
