@@ -383,6 +383,11 @@ func TestSnapshotsBoundTheLog(t *testing.T) {
 		if _, err := n.propose(n.createTopic(fmt.Sprintf("t%d", i), 1)); err != nil {
 			t.Fatal(err)
 		}
+		if i%40 == 20 {
+			if err := n.q.log.Roll(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	want := n.q.Image()
 	n.stop(true)
@@ -392,6 +397,20 @@ func TestSnapshotsBoundTheLog(t *testing.T) {
 	}
 	if start := n.q.log.LogStart(); start != nexts[1] {
 		t.Errorf("the log begins at %d, the older snapshot ends at %d", start, nexts[1])
+	}
+	entries, err := fs.ReadDir(folder(dataDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	below := 0
+	for _, e := range entries {
+		var base int64
+		if _, err := fmt.Sscanf(e.Name(), "%020d.log", &base); err == nil && strings.HasSuffix(e.Name(), ".log") && base <= nexts[1] {
+			below++
+		}
+	}
+	if below != 1 {
+		t.Errorf("%d segments begin at or below the log's start, which one holds", below)
 	}
 	reopen := func(fs *vfs.Mem) (*node, error) {
 		n, err := start(t, fs, o)

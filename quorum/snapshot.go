@@ -205,5 +205,9 @@ func (q *Quorum) snapshotFinished(r snapshotResult) {
 	}
 	if err := q.wait(func() error { return q.log.DeleteBefore(r.oldest) }); err != nil {
 		q.options.Log.Error("the metadata log's beginning could not be deleted", "err", err)
+		return
+	}
+	if _, err := q.log.Retain(q.options.Now(), q.Image().Index()+1); err != nil {
+		q.options.Log.Error("the metadata log's old segments could not be deleted", "err", err)
 	}
 }
