@@ -22,6 +22,7 @@ type faultyFS struct {
 	vfs.FS
 	word      string
 	failSync  atomic.Bool
+	fullSync  atomic.Bool
 	noSpace   atomic.Bool
 	gate      atomic.Pointer[chan struct{}] // syncs wait until it is closed
 	cold      atomic.Bool                   // no page of a mapping is in memory until it is read with ReadAt
@@ -52,6 +53,9 @@ func (f *faultyFile) Sync() error {
 	}
 	if f.fs.failSync.Load() {
 		return errors.New("injected: EIO")
+	}
+	if f.fs.fullSync.Load() {
+		return &os.PathError{Op: "sync", Path: f.Name(), Err: syscall.ENOSPC}
 	}
 	return f.File.Sync()
 }
@@ -238,6 +242,28 @@ func fits(values []string) int {
 		}
 	}
 	return len(values)
+}
+
+// 2.4 #8: a producer that repeats a batch whose flush has failed without taking the directory offline hears of another flush; it does not
+// wait until somebody else's append asks for one.
+func TestRepeatedBatchIsFlushed(t *testing.T) {
+	fs := &faultyFS{FS: vfs.OS, word: "/t-"}
+	n := tryStart(t, Options{DataDir: t.TempDir(), FS: fs})
+	id := createTopic(t, n, "t", 1)
+	c := dial(t, n)
+	fill(c, "t", 0, "first")
+	var b record.Builder
+	b.Reset(record.BuildOptions{Idempotent: true, ProducerID: 7})
+	b.Add(time.Now().UnixMilli(), nil, []byte("repeated"))
+	batch, _, err := b.Build(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs.fullSync.Store(true)
+	for range 2 {
+		wantCode(t, c.produce(produceRequest(9, -1, "t", id, 0, batch)).ErrorCode, wire.KafkaStorageError)
+	}
+	n.Kill() // a clean stop cannot flush
 }
 
 // 2.4 #7: what is not acknowledged in time gets REQUEST_TIMED_OUT; the record stays.

@@ -111,6 +111,8 @@ func (p *Partition) Append(b record.Batch, o AppendOptions, w *AckWaiter) (a eng
 		p.heatLocked(&a, int64(len(b)), o.Now)
 		now, later := p.dirtyLocked(c)
 		flushNow, flushLater = flushNow || now, later
+	} else if p.unflushedLocked(c) {
+		flushNow = true // the flush of the original has failed, and no other need come
 	}
 	var wake woken
 	done := p.advanceLocked(c, &wake)
@@ -156,9 +158,13 @@ func (p *Partition) openLocked() (flush bool, err error) {
 	return p.unflushedLocked(p.Topic.Config()), nil
 }
 
-// unflushedLocked starts a flush when a durable topic has records that none was started for.
+// unflushedLocked starts a flush when a durable topic has records that are not flushed. True: it is to be queued after unlock.
 func (p *Partition) unflushedLocked(c *config.TopicConfig) bool {
-	return p.opened.Load() && p.leads() && c.Durability == config.Fsync && p.log.FlushedTo() < p.log.LogEnd() && p.startFlushLocked()
+	if !p.opened.Load() || !p.leads() || c.Durability != config.Fsync || p.log.FlushedTo() >= p.log.LogEnd() {
+		return false
+	}
+	p.mu.again = p.mu.flushing // the one under way may have begun before the last append
+	return p.startFlushLocked()
 }
 
 // flushUnlocked queues the flush that was started under the lock.
