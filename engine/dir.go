@@ -31,7 +31,7 @@ type DirOptions struct {
 	AllProducers  int64         // by all logs together; 0: 500,000 (about 80 MB)
 	BudgetPercent int           // of free disk for allocation ahead and spares; 0: 5
 	IdleAfter     int64         // ms without use after which a log closes its files; 0: 60,000
-	OnOffline     func(error)   // called once, by whoever meets the error
+	OnOffline     func(error)   // called once, by whoever meets the error, with whatever locked: it must not block nor call back
 }
 
 func (o DirOptions) withDefaults() DirOptions {

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -223,4 +225,35 @@ func TestOpenTransactionStaysUnstableDuringTruncation(t *testing.T) {
 		t.Errorf("asked %d times, log end %d", asked, l.LogEnd())
 	}
 	w.close()
+}
+
+// Who asks for a sync of the table while another one is under way is answered by it, and shares its failure: what it has written may be
+// lost, although the table is not dirty any more.
+func TestSyncOfTheTableIsSharedNotSkipped(t *testing.T) {
+	w := memWorld(t).open()
+	l := w.d.Log("t", testID, 0, Config{})
+	w.mustAppend(l, batch(1, 10, w.now), 0)
+	w.flush(l)
+	entered, release := make(chan struct{}), make(chan struct{})
+	w.mem().SetHook(func(op, name string) error {
+		if op != "sync" || !strings.HasSuffix(name, tableName) {
+			return nil
+		}
+		close(entered)
+		<-release
+		return syscall.EIO
+	})
+	first, second := make(chan error), make(chan error)
+	go func() { first <- w.d.table.sync() }()
+	<-entered
+	go func() { second <- w.d.table.sync() }()
+	close(release)
+	if err := <-first; !errors.Is(err, syscall.EIO) {
+		t.Error("first:", err)
+	}
+	if err := <-second; !errors.Is(err, syscall.EIO) {
+		t.Error("second:", err)
+	}
+	w.mem().SetHook(nil)
+	w.kill()
 }

@@ -220,6 +220,9 @@ type table struct {
 	dirty  atomic.Bool   // something was written since the last sync
 	writes atomic.Uint64 // of slots
 
+	syncing sync.Mutex // over the sync
+	failed  error      // of a sync: there is no second try; under syncing
+
 	mu struct {
 		sync.Mutex
 		header    tableHeader
@@ -324,10 +327,12 @@ func (t *table) release(slot int32) error {
 	return err
 }
 
-// sync makes what was written durable, if anything was.
+// sync makes what was written durable, if anything was. It waits for a sync that is under way: that one may be ours.
 func (t *table) sync() error {
-	if !t.dirty.Swap(false) {
-		return nil
+	t.syncing.Lock()
+	defer t.syncing.Unlock()
+	if t.failed == nil && t.dirty.Swap(false) {
+		t.failed = t.file.Sync()
 	}
-	return t.file.Sync()
+	return t.failed
 }
