@@ -94,7 +94,14 @@ func (n *Node) handleProduce(c *call) {
 	}
 }
 
-// prepare makes an item of each partition and finds its batch. slow: a batch has to be decompressed by a worker.
+// A loop checks no more than checkOnLoop bytes of one request: about a millisecond of work. A compressed batch counts as what it may
+// decompress to there (record.Batch.Cheap).
+const (
+	checkOnLoop  = 4 << 20
+	cheapBatchIs = 64 << 10
+)
+
+// prepare makes an item of each partition and finds its batch. slow: the check is work for a worker, not for a loop.
 func (s *produce) prepare() (slow bool, err error) {
 	count := 0
 	for i := range s.req.Topics {
@@ -109,6 +116,7 @@ func (s *produce) prepare() (slow bool, err error) {
 	}
 	refused := s.refused()
 	byID := s.c.header.Version >= 13
+	work := 0
 	for i := range s.req.Topics {
 		t := &s.req.Topics[i]
 		topic, unknown := s.n.topic(t.Name, t.TopicID, byID)
@@ -135,10 +143,16 @@ func (s *produce) prepare() (slow bool, err error) {
 			if it.err == nil && it.batch.Transactional() {
 				it.err = wire.TransactionalIDAuthorizationFailed // of a transaction that this request does not name
 			}
-			slow = slow || it.err == nil && !it.topic.Config().HeaderOnly && !it.batch.Cheap()
+			if work += len(it.batch); it.err != nil || it.topic.Config().HeaderOnly {
+				continue
+			}
+			if it.batch.Codec() != record.None {
+				work += cheapBatchIs
+			}
+			slow = slow || !it.batch.Cheap()
 		}
 	}
-	return slow, nil
+	return slow || work > checkOnLoop, nil
 }
 
 // refused is why the whole request cannot be done, partition by partition.

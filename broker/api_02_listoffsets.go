@@ -16,8 +16,19 @@ func (n *Node) handleListOffsets(c *call) {
 		c.fail(err)
 		return
 	}
+	count := 0
+	for i := range s.req.Topics {
+		count += len(s.req.Topics[i].Partitions)
+	}
+	if count > lookOnLoop {
+		n.workers.cold.Go(func() { s.find(true) })
+		return
+	}
 	s.find(false)
 }
+
+// lookOnLoop is how many partitions a loop looks up offsets or epochs of for one request; more is a worker's job.
+const lookOnLoop = 1000
 
 type listOffsets struct {
 	n    *Node

@@ -175,3 +175,38 @@ func TestOffsetForLeaderEpoch20(t *testing.T) {
 		}
 	}
 }
+
+// A request for very many partitions is no work for a loop. It is answered all the same, each partition in its place.
+func TestManyPartitionsAreLookedUpByAWorker(t *testing.T) {
+	n := startNode(t)
+	createTopic(t, n, "t", lookOnLoop+1)
+	c := dial(t, n)
+	list, epochs := kmsg.NewPtrListOffsetsRequest(), kmsg.NewPtrOffsetForLeaderEpochRequest()
+	list.Version, list.ReplicaID, epochs.Version = 7, -1, 4
+	lt, et := kmsg.NewListOffsetsRequestTopic(), kmsg.NewOffsetForLeaderEpochRequestTopic()
+	lt.Topic, et.Topic = "t", "t"
+	for i := range int32(lookOnLoop + 1) {
+		lp, ep := kmsg.NewListOffsetsRequestTopicPartition(), kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+		lp.Partition, lp.Timestamp, ep.Partition = i, -1, i
+		lt.Partitions, et.Partitions = append(lt.Partitions, lp), append(et.Partitions, ep)
+	}
+	list.Topics, epochs.Topics = append(list.Topics, lt), append(epochs.Topics, et)
+	workers := func() int {
+		n.workers.cold.mu.Lock()
+		defer n.workers.cold.mu.Unlock()
+		return n.workers.cold.started
+	}
+	for i, p := range ask[*kmsg.ListOffsetsResponse](c, list).Topics[0].Partitions {
+		if p.Partition != int32(i) || p.ErrorCode != 0 || p.Offset != 0 {
+			t.Fatalf("%+v", p)
+		}
+	}
+	if workers() == 0 {
+		t.Error("the loop did it")
+	}
+	for i, p := range ask[*kmsg.OffsetForLeaderEpochResponse](c, epochs).Topics[0].Partitions {
+		if p.Partition != int32(i) || p.ErrorCode != 0 {
+			t.Fatalf("%+v", p)
+		}
+	}
+}

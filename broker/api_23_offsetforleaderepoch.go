@@ -12,6 +12,14 @@ func (n *Node) handleOffsetForLeaderEpoch(c *call) {
 		c.fail(err)
 		return
 	}
+	count := 0
+	for i := range s.req.Topics {
+		count += len(s.req.Topics[i].Partitions)
+	}
+	if count > lookOnLoop {
+		n.workers.cold.Go(func() { s.find(true) })
+		return
+	}
 	s.find(false)
 }
 

@@ -303,6 +303,36 @@ func TestHostileLargeColdRequests(t *testing.T) {
 	}
 }
 
+// D17: what each batch alone would be little enough for a loop is not, all together.
+func TestHostileManyCheapBatchesAreCheckedByAWorker(t *testing.T) {
+	n := startNode(t)
+	id := createTopic(t, n, "t", 1, "millrace.durability", "os")
+	c := dial(t, n)
+	batch := batchOf(t, record.LZ4, string(make([]byte, 60<<10)))
+	checkers := func() int {
+		n.workers.check.mu.Lock()
+		defer n.workers.check.mu.Unlock()
+		return n.workers.check.started
+	}
+	req := produceRequest(9, -1, "t", id, 0, batch)
+	ask[*kmsg.ProduceResponse](c, req)
+	if checkers() != 0 {
+		t.Fatal("one small batch was given to a worker")
+	}
+	for range checkOnLoop / cheapBatchIs {
+		req.Topics[0].Partitions = append(req.Topics[0].Partitions, req.Topics[0].Partitions[0])
+	}
+	for i, p := range ask[*kmsg.ProduceResponse](c, req).Topics[0].Partitions {
+		wantCode(t, p.ErrorCode, wire.None)
+		if p.BaseOffset != int64(i)+1 {
+			t.Fatalf("batch %d at offset %d", i, p.BaseOffset)
+		}
+	}
+	if checkers() == 0 {
+		t.Errorf("%d bytes of frame that decompress to %d MiB were checked on the loop", len(c.frame(req)), len(req.Topics[0].Partitions)*60>>10)
+	}
+}
+
 // Frames that arrive byte by byte are as good as any.
 func TestSlowWriter(t *testing.T) {
 	n := startNode(t)
