@@ -154,7 +154,8 @@ func (c *Conn) wait(need int64) {
 // granted ends wait.
 func (c *Conn) granted(need int64, token bool) {
 	b := &c.loop.server.budget
-	if c.dead {
+	if c.dead || need > 0 && c.in.need == 0 { // or half-closed since: the rest of the frame will not come, and it was dropped
+		c.waiting = false
 		b.give(need)
 		if token {
 			b.putToken()

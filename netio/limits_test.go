@@ -383,6 +383,19 @@ func TestBudgetBoundsManySmallUnfinishedFrames(t *testing.T) {
 }
 
 // Clients that send half of a big frame and stop take all memory. Who waits behind them gets it in bounded time, and small requests do not notice.
+// A connection that was half-closed while it waited for memory does not keep what it is given, nor the token.
+func TestBudgetGrantedToAFrameThatWillNotCome(t *testing.T) {
+	s := &Server{}
+	s.budget.init(1 << 20)
+	c := &Conn{loop: newLoop(s, 0), half: true, waiting: true}
+	s.budget.add(64 << 10) // as grant has done it
+	s.budget.mu.token = true
+	c.granted(64<<10, true)
+	if used := s.budget.used.Load(); used != 0 || s.budget.mu.token || c.waiting || c.in.token {
+		t.Errorf("%d bytes are in use, token %v", used, s.budget.mu.token)
+	}
+}
+
 func TestBudgetTakesMemoryFromThoseWhoSitOnIt(t *testing.T) {
 	const clients, size = 8, 4 << 20
 	s, log := serve(t, funcs{}, func(o *Options) {

@@ -68,6 +68,8 @@ func (l *loop) sweep() {
 			if m := c.sitsOn(); m > most {
 				worst, most = c, m
 			}
+		} else {
+			c.in.slow = 0 // counted while others wait, and from the beginning each time
 		}
 		c.in.sweptBytes, c.out.swept = c.in.bytes, c.out.bytes
 	}
