@@ -237,8 +237,8 @@ func (ps *producers) evict(keep *producer) {
 	ps.forget(old[:(len(old)+7)/8])
 }
 
-// expire forgets the producers that were silent for a day. It reports whether there were any.
-func (ps *producers) expire(now int64) bool {
+// expire forgets the producers that were silent for a day.
+func (ps *producers) expire(now int64) {
 	var old []*producer
 	for _, p := range ps.byID {
 		if p.txnFirst < 0 && now-p.lastTimestamp >= producerExpiry {
@@ -246,7 +246,6 @@ func (ps *producers) expire(now int64) bool {
 		}
 	}
 	ps.forget(old)
-	return len(old) > 0
 }
 
 func (ps *producers) forget(old []*producer) {

@@ -57,14 +57,6 @@ func (x Offsets) Slot(offset int64, low int) int {
 	return low - 1
 }
 
-// Lookup returns the position from which a scan finds the batch that holds offset: 0 when the index knows no better.
-func (x Offsets) Lookup(offset int64) (position int64) {
-	if i := x.Slot(offset, 0); i >= 0 {
-		_, position = x.At(i)
-	}
-	return position
-}
-
 // Times is a view of the whole entries of a time index.
 type Times struct {
 	Base    int64

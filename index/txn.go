@@ -109,20 +109,6 @@ func (t *Txn) All() []Aborted {
 	return t.mu.entries[:len(t.mu.entries):len(t.mu.entries)]
 }
 
-// Overlapping appends to dst the transactions that have records in [from, to). done says that no later segment can have one: a
-// transaction that was open at to has been seen.
-func (t *Txn) Overlapping(dst []Aborted, from, to int64) (out []Aborted, done bool) {
-	for _, a := range t.All() {
-		if a.LastOffset >= from && a.FirstOffset < to {
-			dst = append(dst, a)
-		}
-		if a.LastStable >= to {
-			return dst, true
-		}
-	}
-	return dst, false
-}
-
 // Flush writes what is only in memory, and with sync makes it durable. It blocks.
 func (t *Txn) Flush(sync bool) error {
 	t.flushing.Lock()

@@ -96,7 +96,7 @@ func (c *recovery) run() error {
 
 // scan walks to From, verifies from there, cuts, and leaves index files that are trimmed.
 func (c *recovery) scan(distrust bool) (err error) {
-	offsets, times, position, err := c.begin(distrust)
+	offsets, position, err := c.begin(distrust)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,6 @@ func (c *recovery) scan(distrust bool) (err error) {
 	if offsets.Len() > 0 {
 		next = -1 // whatever the first header says
 	}
-	_ = times
 	if position, next, err = c.walk(position, next); err != nil {
 		return err
 	}
@@ -127,17 +126,17 @@ func (c *recovery) scan(distrust bool) (err error) {
 }
 
 // begin decides which index entries stay and where the walk begins.
-func (c *recovery) begin(distrust bool) (offsets index.Offsets, times index.Times, position int64, err error) {
+func (c *recovery) begin(distrust bool) (offsets index.Offsets, position int64, err error) {
 	s := c.s
-	offsets, times = index.Offsets{Base: s.base}, index.Times{Base: s.base}
+	offsets, times := index.Offsets{Base: s.base}, index.Times{Base: s.base}
 	start := min(c.ro.From, c.ro.Replay)
 	timestamp, at := int64(-1), s.base
 	if !distrust && start > s.base {
 		if offsets, err = index.ReadOffsets(s.o.FS, s.path(indexSuffix), s.base); err != nil {
-			return offsets, times, 0, err
+			return offsets, 0, err
 		}
 		if times, err = index.ReadTimes(s.o.FS, s.path(timeSuffix), s.base); err != nil {
-			return offsets, times, 0, err
+			return offsets, 0, err
 		}
 		// Entries up to the last one below start, and the time entries that came with them.
 		offsets.Entries = offsets.Entries[:(offsets.Slot(start-1, 0)+1)*index.OffsetEntrySize]
@@ -164,7 +163,7 @@ func (c *recovery) begin(distrust bool) (offsets index.Offsets, times index.Time
 		}
 	}
 	c.w, err = s.newBuilder(offsets.Len(), times.Len(), position, timestamp, at)
-	return offsets, times, position, err
+	return offsets, position, err
 }
 
 // walk goes from an indexed batch, or the first one, to the batch that holds From, without verifying more than the headers. What it cannot walk

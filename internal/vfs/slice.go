@@ -63,12 +63,6 @@ func (p *Pin) Close() error {
 	return err
 }
 
-// File is the pinned file.
-func (p *Pin) File() File { return p.file }
-
-// Mapping is the mapping of the file or nil.
-func (p *Pin) Mapping() Mapping { return p.mapping }
-
 // Slice is a pinned range of a file. It is passed by value and costs no allocation. The bytes in it never change (D5).
 // Whoever holds it must call Release exactly once. The zero Slice is empty and its Release does nothing.
 type Slice struct {
