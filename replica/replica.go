@@ -49,9 +49,6 @@ type Topic struct {
 // Config is the topic's settings in force. The pointer is shared: read only.
 func (t *Topic) Config() *config.TopicConfig { return t.config.Load() }
 
-// Count is the number of the topic's partitions in the cluster.
-func (t *Topic) Count() int { return len(*t.partitions.Load()) }
-
 // Partition returns this broker's replica of a partition. exists is whether the topic has such a partition at all.
 func (t *Topic) Partition(index int32) (p *Partition, exists bool) {
 	ps := *t.partitions.Load()
@@ -93,15 +90,6 @@ func (t *Table) TopicByID(id wire.UUID) *Topic {
 // Lookup returns this broker's replica of a partition, or nil.
 func (t *Table) Lookup(topic string, partition int32) *Partition {
 	if tp := t.Topic(topic); tp != nil {
-		p, _ := tp.Partition(partition)
-		return p
-	}
-	return nil
-}
-
-// LookupID is Lookup by topic id.
-func (t *Table) LookupID(id wire.UUID, partition int32) *Partition {
-	if tp := t.TopicByID(id); tp != nil {
 		p, _ := tp.Partition(partition)
 		return p
 	}

@@ -25,6 +25,14 @@ func numbered(i int) (string, wire.UUID) {
 	return fmt.Sprint("topic-", i), wire.UUID{1, byte(i >> 16), byte(i >> 8), byte(i), 15: byte(i * 7)}
 }
 
+func byID(t *Table, id wire.UUID, index int32) *Partition {
+	if tp := t.TopicByID(id); tp != nil {
+		p, _ := tp.Partition(index)
+		return p
+	}
+	return nil
+}
+
 func TestTableFindsWhatTheImageHas(t *testing.T) {
 	tr := newTracer(t)
 	const topics = 2000
@@ -36,9 +44,9 @@ func TestTableFindsWhatTheImageHas(t *testing.T) {
 		name, id := numbered(i)
 		for index := range int32(4) {
 			want := int(index) < 1+i%3
-			byName, byID := tr.table.Lookup(name, index), tr.table.LookupID(id, index)
-			if (byName != nil) != want || byName != byID {
-				t.Fatalf("%s-%d: by name %v, by id %v", name, index, byName != nil, byID != nil)
+			named, identified := tr.table.Lookup(name, index), byID(tr.table, id, index)
+			if (named != nil) != want || named != identified {
+				t.Fatalf("%s-%d: by name %v, by id %v", name, index, named != nil, identified != nil)
 			}
 		}
 	}
@@ -55,10 +63,10 @@ func TestTableFindsWhatTheImageHas(t *testing.T) {
 	if p := tr.table.Lookup(name, 0); p == nil || p == before || p.Topic.ID != other {
 		t.Errorf("after removal and creation: %+v", p)
 	}
-	if tr.table.LookupID(id, 0) != nil {
+	if byID(tr.table, id, 0) != nil {
 		t.Error("the removed topic is still found by its id")
 	}
-	if tr.table.Lookup("nowhere", 0) != nil || tr.table.LookupID(wire.UUID{}, 0) != nil || tr.table.Lookup(name, -1) != nil {
+	if tr.table.Lookup("nowhere", 0) != nil || byID(tr.table, wire.UUID{}, 0) != nil || tr.table.Lookup(name, -1) != nil {
 		t.Error("something was found that is not there")
 	}
 }
@@ -73,7 +81,7 @@ func TestLookupsAllocateNothing(t *testing.T) {
 	name, id := numbered(50)
 	name = strings.Clone(name)
 	if n := testing.AllocsPerRun(1000, func() {
-		if tr.table.Lookup(name, 0) == nil || tr.table.LookupID(id, 0) == nil {
+		if tr.table.Lookup(name, 0) == nil || byID(tr.table, id, 0) == nil {
 			t.Error("not found")
 		}
 	}); n != 0 {
