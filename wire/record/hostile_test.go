@@ -6,7 +6,6 @@ import (
 	"math"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -48,7 +47,6 @@ func TestBombsAreRefusedWithinTheirBudget(t *testing.T) {
 		for _, b := range bombs {
 			o := limits()
 			o.MaxBytes = 0
-			start := time.Now()
 			var err error
 			used := allocated(func() { err = b.Check(&o) })
 			if code := codeOf(t, err); code != codeMessageTooLarge {
@@ -56,9 +54,6 @@ func TestBombsAreRefusedWithinTheirBudget(t *testing.T) {
 			}
 			if used > spent {
 				t.Errorf("%s: %d bytes allocated for a bomb of %d bytes", codec, used, len(b))
-			}
-			if took := time.Since(start); took > 5*time.Second {
-				t.Errorf("%s: took %v", codec, took)
 			}
 			if b.Cheap() {
 				t.Errorf("%s: a bomb passes for cheap", codec)
@@ -145,7 +140,6 @@ func TestLiesAllocateNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			o.Now = now
-			start := time.Now()
 			var err, err2 error
 			used := allocated(func() { err = b.Check(&o) })
 			used2 := allocated(func() { err2 = b.Iterate(Limits{}, func(Record) error { return nil }) })
@@ -155,9 +149,6 @@ func TestLiesAllocateNothing(t *testing.T) {
 			// The pools may have been emptied meanwhile: a window, decoders, and 8 MiB for the history of a zstd frame.
 			if used > 12<<20 || used2 > 12<<20 {
 				t.Errorf("Check allocated %d bytes, iteration %d, for a batch of %d", used, used2, len(b))
-			}
-			if took := time.Since(start); took > 2*time.Second {
-				t.Errorf("took %v", took)
 			}
 			b.Cheap() // must only return
 		})
