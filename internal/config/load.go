@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -96,7 +97,7 @@ func (l *loader) fail(name, format string, args ...any) {
 // put checks one value and takes it.
 func (l *loader) put(name, text, where string) {
 	at := func(format string, args ...any) {
-		l.errs = append(l.errs, fmt.Errorf("%s: %s: %s", where, name, fmt.Sprintf(format, args...)))
+		l.errs = append(l.errs, fmt.Errorf("%s: %s: %s", where, printable(name), fmt.Sprintf(format, args...)))
 	}
 	s := lookup(Broker, name)
 	if s == nil {
@@ -105,7 +106,7 @@ func (l *loader) put(name, text, where string) {
 		} else if plugin(name) {
 			l.set[name] = value{text, where, StaticBroker}
 		} else if message := unknown(name); l.lenient {
-			l.warnings = append(l.warnings, fmt.Sprintf("%s: %s: %s", where, name, message))
+			l.warnings = append(l.warnings, fmt.Sprintf("%s: %s: %s", where, printable(name), message))
 		} else {
 			at("%s", message)
 		}
@@ -116,6 +117,12 @@ func (l *loader) put(name, text, where string) {
 		return
 	}
 	l.set[name] = value{strings.TrimSpace(text), where, StaticBroker}
+}
+
+// printable shows a name from a file on one line, whatever characters are in it.
+func printable(name string) string {
+	quoted := strconv.Quote(name)
+	return quoted[1 : len(quoted)-1]
 }
 
 func unknown(name string) string {
