@@ -104,19 +104,19 @@ func await(t testing.TB, what string, ok func() bool) {
 
 func TestSlowSendersAreClosedAndOthersAreNot(t *testing.T) {
 	closed := make(chan error, 10)
-	s, log := serve(t, funcs{closed: func(_ *Conn, err error) { closed <- err }}, func(o *Options) { o.progressWindow = 400 * time.Millisecond })
-	size := binary.BigEndian.AppendUint32(nil, 40<<10)
+	s, log := serve(t, funcs{closed: func(_ *Conn, err error) { closed <- err }}, func(o *Options) { o.progressWindow = time.Second })
+	size := binary.BigEndian.AppendUint32(nil, 60<<10)
 	steady := dial(t, s)
 	idle := dial(t, s) // sends nothing: that is not slow
 	done := make(chan error, 1)
-	go func() { // 1 KiB each 50 ms for five windows: enough
+	go func() { // 1 KiB each 50 ms for three windows: enough
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		if _, err := steady.Write(size); err != nil {
 			done <- err
 			return
 		}
-		for range 40 {
+		for range 60 {
 			<-tick.C
 			if _, err := steady.Write(make([]byte, 1<<10)); err != nil {
 				done <- err
