@@ -202,6 +202,9 @@ func (m *engineModel) do(op, argument byte) {
 		}
 		m.cut(m.l.LogEnd())
 		m.start = min(m.start, m.l.LogEnd()) // records were deleted that were lost anyway
+		if len(m.batches) == 0 {
+			m.start = m.l.LogStart() // an empty log begins where the newest durable note says
+		}
 		m.compare("after a power cut")
 	}
 }
