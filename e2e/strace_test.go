@@ -210,6 +210,7 @@ func TestFetchMovesPayloadOnlyBySendfile(t *testing.T) {
 			t.Errorf("%s read %d bytes of %s", c.name, c.result, c.file())
 		}
 	}
+	t.Logf("one fetch of %d bytes: system calls %v", got, byName(calls))
 	if sent != int64(got) {
 		t.Errorf("sendfile moved %d of %d bytes", sent, got)
 	}
