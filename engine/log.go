@@ -151,8 +151,11 @@ func (l *Log) initialize(d *Dir) {
 		if f, ok := d.mu.records[l.record.key]; ok {
 			// Somebody has removed the folder. Its marks must not be held against what is appended from now on.
 			d.o.Log.Warn("the folder is gone; the log begins anew", "topic", l.topic, "partition", l.partition, "logEnd", f.written, "durable", f.durable)
+			// They are lowered, so durably, before the first append: after a power cut they would hide what was acknowledged since. An error
+			// stays with the table: its next sync, which the first flush waits for, takes the directory offline.
 			delete(d.mu.records, l.record.key)
 			_ = d.table.release(f.slot)
+			_ = d.table.sync()
 		}
 		return
 	}
