@@ -64,13 +64,13 @@ func kcatConsume(t *testing.T, addr, topic string, _ int, d *digest) {
 }
 
 func javaProduce(t *testing.T, addr, topic, codec string, text []byte) {
-	run(t, limit, bytes.NewReader(text), nil, java(toolJars, "org.apache.kafka.tools.ConsoleProducer", "--bootstrap-server", addr, "--topic", topic,
+	run(t, limit, bytes.NewReader(text), nil, java(kafkaJars, "org.apache.kafka.tools.ConsoleProducer", "--bootstrap-server", addr, "--topic", topic,
 		"--compression-codec", codec, "--batch-size", "65536", "--request-required-acks", "all")...)
 }
 
 // Without a group: the partition is assigned.
 func javaConsume(t *testing.T, addr, topic string, lines int, d *digest) {
-	run(t, limit, nil, d, java(toolJars, "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", addr, "--topic", topic,
+	run(t, limit, nil, d, java(kafkaJars, "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", addr, "--topic", topic,
 		"--partition", "0", "--offset", "earliest", "--max-messages", itoa(lines), "--timeout-ms", "30000")...)
 }
 

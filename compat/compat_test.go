@@ -24,8 +24,7 @@ var (
 
 var millrace string // the binary under test
 
-// Class paths of Kafka's two releases; see setup.sh.
-var serverJars, toolJars string
+var kafkaJars string // the class path of Kafka's server, tools, clients, Streams and Connect; see setup.sh
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -39,14 +38,12 @@ func TestMain(m *testing.M) {
 			}
 			cache = filepath.Join(home, ".cache")
 		}
-		for artifact, path := range map[string]*string{"kafka_2.13-4.4.0": &serverJars, "kafka-tools-4.3.1": &toolJars} {
-			dir := filepath.Join(cache, "millrace-compat", artifact)
-			if _, err := os.Stat(filepath.Join(dir, ".complete")); err != nil {
-				fmt.Fprintln(os.Stderr, "Kafka's jars are missing: run compat/setup.sh first, or make compat")
-				return 1
-			}
-			*path = filepath.Join(dir, "lib", "*")
+		kafka := filepath.Join(cache, "millrace-compat", "kafka-4.4.0")
+		if _, err := os.Stat(filepath.Join(kafka, ".complete")); err != nil {
+			fmt.Fprintln(os.Stderr, "Kafka's jars are missing: run compat/setup.sh first, or make compat")
+			return 1
 		}
+		kafkaJars = filepath.Join(kafka, "lib", "*")
 		dir, err := os.MkdirTemp("", "millrace-compat-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)

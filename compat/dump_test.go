@@ -39,7 +39,7 @@ func dumpSegments(t *testing.T, mode string, files []string) (records map[string
 		done <- err
 	}()
 	// Damage is told on stdout in some cases, on stderr in others.
-	exit := try(t, 10*time.Minute, nil, w, w, java(toolJars, "org.apache.kafka.tools.DumpLogSegments", mode, "--files", strings.Join(files, ","))...)
+	exit := try(t, 10*time.Minute, nil, w, w, java(kafkaJars, "org.apache.kafka.tools.DumpLogSegments", mode, "--files", strings.Join(files, ","))...)
 	_ = w.Close()
 	if err := <-done; err != nil {
 		t.Fatal(err)

@@ -128,7 +128,7 @@ share.coordinator.state.topic.min.isr=1
 		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		run(t, time.Minute, nil, io.Discard, java(serverJars, "kafka.tools.StorageTool", "format", "-t", "bWlsbHJhY2UtY29tcGF0IQ", "-c", config)...)
+		run(t, time.Minute, nil, io.Discard, java(kafkaJars, "kafka.tools.StorageTool", "format", "-t", "bWlsbHJhY2UtY29tcGF0IQ", "-c", config)...)
 	}
 	text, err := os.ReadFile(config)
 	if err != nil {
@@ -136,7 +136,7 @@ share.coordinator.state.topic.min.isr=1
 	}
 	_, after, _ := strings.Cut(string(text), "listeners=PLAINTEXT://")
 	addr, _, _ := strings.Cut(after, ",")
-	s := launch(t, append([]string{"java", "-Xmx512m"}, java(serverJars, "kafka.Kafka", config)[1:]...)...)
+	s := launch(t, append([]string{"java", "-Xmx512m"}, java(kafkaJars, "kafka.Kafka", config)[1:]...)...)
 	s.addr = addr
 	s.await(90*time.Second, func() bool {
 		c, err := net.DialTimeout("tcp", addr, time.Second)
