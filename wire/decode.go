@@ -215,8 +215,16 @@ func (d *decoder) nullStringView(flex, nullable bool) NullString {
 	return NullString{view(p), !null}
 }
 
-// bytes are always a view: they are either records, or small and used at once. Null is nil, and empty is not.
 func (d *decoder) bytes(flex, nullable bool) []byte {
+	p := d.bytesView(flex, nullable)
+	if len(p) == 0 || !d.charge((len(p)+7)&^7) {
+		return p[:0:0]
+	}
+	return append(make([]byte, 0, len(p)), p...)
+}
+
+// bytesView is for records, too. Null is nil, and empty is not.
+func (d *decoder) bytesView(flex, nullable bool) []byte {
 	var n int
 	if flex {
 		n = d.compactLen()

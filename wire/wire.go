@@ -41,7 +41,7 @@
 //
 // Decode sets every field, so a request may be used again and again: slices keep their capacity, and a message marked "views"
 // decodes without allocating once it has seen a request of the size. What would keep more than 4 MiB that way starts empty
-// instead. Views and bytes are valid as long as the frame is.
+// instead. Views and records are valid as long as the frame is.
 //
 // Nothing in a frame is believed: lengths are checked against the bytes left before they are used, an array needs its minimal
 // size in the frame before a byte is allocated for it, a struct has at most 64 tagged fields, strings are UTF-8, and a request

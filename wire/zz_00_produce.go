@@ -126,7 +126,7 @@ func (x *ProduceRequestPartition) Default() {
 func (x *ProduceRequestPartition) decode(d *decoder, version int16) {
 	flex := version >= 9
 	x.Index = d.int32()
-	x.Records = d.bytes(flex, true)
+	x.Records = d.bytesView(flex, true)
 	if flex {
 		d.skipTags()
 	}

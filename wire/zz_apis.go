@@ -4,17 +4,35 @@ package wire
 
 // Keys of the APIs that have a definition.
 const (
-	KeyProduce              int16 = 0
-	KeyFetch                int16 = 1
-	KeyListOffsets          int16 = 2
-	KeyMetadata             int16 = 3
-	KeyApiVersions          int16 = 18
-	KeyCreateTopics         int16 = 19
-	KeyDeleteTopics         int16 = 20
-	KeyInitProducerID       int16 = 22
-	KeyOffsetForLeaderEpoch int16 = 23
-	KeyDescribeConfigs      int16 = 32
-	KeyDescribeCluster      int16 = 60
+	KeyProduce                 int16 = 0
+	KeyFetch                   int16 = 1
+	KeyListOffsets             int16 = 2
+	KeyMetadata                int16 = 3
+	KeyOffsetCommit            int16 = 8
+	KeyOffsetFetch             int16 = 9
+	KeyFindCoordinator         int16 = 10
+	KeyJoinGroup               int16 = 11
+	KeyHeartbeat               int16 = 12
+	KeyLeaveGroup              int16 = 13
+	KeySyncGroup               int16 = 14
+	KeyDescribeGroups          int16 = 15
+	KeyListGroups              int16 = 16
+	KeyApiVersions             int16 = 18
+	KeyCreateTopics            int16 = 19
+	KeyDeleteTopics            int16 = 20
+	KeyDeleteRecords           int16 = 21
+	KeyInitProducerID          int16 = 22
+	KeyOffsetForLeaderEpoch    int16 = 23
+	KeyDescribeConfigs         int16 = 32
+	KeyAlterConfigs            int16 = 33
+	KeyDescribeLogDirs         int16 = 35
+	KeyCreatePartitions        int16 = 37
+	KeyDeleteGroups            int16 = 42
+	KeyIncrementalAlterConfigs int16 = 44
+	KeyOffsetDelete            int16 = 47
+	KeyDescribeCluster         int16 = 60
+	KeyConsumerGroupDescribe   int16 = 69
+	KeyDescribeTopicPartitions int16 = 75
 )
 
 // APIs is every API that has a definition, by ascending key.
@@ -23,11 +41,29 @@ var APIs = []API{
 	{Key: 1, Name: "Fetch", Min: 4, Max: 18, Served: 4, Flexible: 12},
 	{Key: 2, Name: "ListOffsets", Min: 1, Max: 11, Served: 1, Flexible: 6},
 	{Key: 3, Name: "Metadata", Min: 0, Max: 13, Served: 0, Flexible: 9},
+	{Key: 8, Name: "OffsetCommit", Min: 2, Max: 10, Served: 2, Flexible: 8},
+	{Key: 9, Name: "OffsetFetch", Min: 1, Max: 10, Served: 1, Flexible: 6},
+	{Key: 10, Name: "FindCoordinator", Min: 0, Max: 6, Served: 0, Flexible: 3},
+	{Key: 11, Name: "JoinGroup", Min: 0, Max: 9, Served: 0, Flexible: 6},
+	{Key: 12, Name: "Heartbeat", Min: 0, Max: 4, Served: 0, Flexible: 4},
+	{Key: 13, Name: "LeaveGroup", Min: 0, Max: 5, Served: 0, Flexible: 4},
+	{Key: 14, Name: "SyncGroup", Min: 0, Max: 5, Served: 0, Flexible: 4},
+	{Key: 15, Name: "DescribeGroups", Min: 0, Max: 6, Served: 0, Flexible: 5},
+	{Key: 16, Name: "ListGroups", Min: 0, Max: 5, Served: 0, Flexible: 3},
 	{Key: 18, Name: "ApiVersions", Min: 0, Max: 5, Served: 0, Flexible: 3},
 	{Key: 19, Name: "CreateTopics", Min: 2, Max: 7, Served: 2, Flexible: 5},
 	{Key: 20, Name: "DeleteTopics", Min: 1, Max: 6, Served: 1, Flexible: 4},
+	{Key: 21, Name: "DeleteRecords", Min: 0, Max: 2, Served: 0, Flexible: 2},
 	{Key: 22, Name: "InitProducerId", Min: 0, Max: 5, Served: 0, Flexible: 2},
 	{Key: 23, Name: "OffsetForLeaderEpoch", Min: 2, Max: 4, Served: 2, Flexible: 4},
 	{Key: 32, Name: "DescribeConfigs", Min: 1, Max: 4, Served: 1, Flexible: 4},
+	{Key: 33, Name: "AlterConfigs", Min: 0, Max: 2, Served: 0, Flexible: 2},
+	{Key: 35, Name: "DescribeLogDirs", Min: 1, Max: 5, Served: 1, Flexible: 2},
+	{Key: 37, Name: "CreatePartitions", Min: 0, Max: 3, Served: 0, Flexible: 2},
+	{Key: 42, Name: "DeleteGroups", Min: 0, Max: 3, Served: 0, Flexible: 2},
+	{Key: 44, Name: "IncrementalAlterConfigs", Min: 0, Max: 1, Served: 0, Flexible: 1},
+	{Key: 47, Name: "OffsetDelete", Min: 0, Max: 0, Served: 0, Flexible: never},
 	{Key: 60, Name: "DescribeCluster", Min: 0, Max: 2, Served: 0, Flexible: 0},
+	{Key: 69, Name: "ConsumerGroupDescribe", Min: 0, Max: 1, Served: 0, Flexible: 0},
+	{Key: 75, Name: "DescribeTopicPartitions", Min: 0, Max: 0, Served: 0, Flexible: 0},
 }

@@ -76,8 +76,10 @@ func (e *emitter) read(st *structure, f *field) {
 		e.p("%s = d.nullString%s(%s, %s)", x, e.view(), e.flex(f.in), condition(f.null, f.in))
 	case f.typ.kind == "array":
 		e.readArray(x, f.typ.elem, f.in, condition(f.null, f.in))
-	case f.typ.kind == "bytes" || f.typ.kind == "records":
-		e.p("%s = d.bytes(%s, %s)", x, e.flex(f.in), condition(f.null, f.in))
+	case f.typ.kind == "records":
+		e.p("%s = d.bytesView(%s, %s)", x, e.flex(f.in), condition(f.null, f.in))
+	case f.typ.kind == "bytes":
+		e.p("%s = d.bytes%s(%s, %s)", x, e.view(), e.flex(f.in), condition(f.null, f.in))
 	default:
 		e.readValue(x, f.typ, f.in)
 	}
@@ -98,7 +100,7 @@ func (e *emitter) readValue(x string, t *typ, in span) {
 	case "string":
 		e.p("%s = d.string%s(%s)", x, e.view(), e.flex(in))
 	case "bytes":
-		e.p("%s = d.bytes(%s, false)", x, e.flex(in))
+		e.p("%s = d.bytes%s(%s, false)", x, e.view(), e.flex(in))
 	default:
 		e.p("%s = d.%s()", x, t.kind)
 	}

@@ -76,14 +76,14 @@ var names = map[string][]string{
 	"ReplicaNodes":                {"Replicas"},
 	"ISRNodes":                    {"ISR"},
 	"APIKeys":                     {"ApiKeys"},
-	"Key":                         {"ApiKey"},
-	"Assignments":                 {"ReplicaAssignment"},
+	"Key":                         {"ApiKey", "CoordinatorKey"},
+	"Assignments":                 {"ReplicaAssignment", "Assignment", "GroupAssignment"},
 	"BrokerIDs":                   {"Replicas"},
 	"BrokerID":                    {"NodeID"},
 	"TopicConfigErrorCode":        {"ConfigErrorCode"},
 	"ConfigSource":                {"Source"},
 	"ConfigurationKeys":           {"ConfigNames"},
-	"Results":                     {"Resources"},
+	"Results":                     {"Resources", "Dirs", "Topics", "Groups"},
 	"Synonyms":                    {"ConfigSynonyms"},
 	"AuthBytes":                   {"SASLAuthBytes"},
 	"Mechanisms":                  {"SupportedMechanisms"},
@@ -93,6 +93,30 @@ var names = map[string][]string{
 	"GroupID":                     {"Group"},
 	"ForgottenTopics":             {"ForgottenTopicsData"},
 	"TopicConfigs":                {"Configs"},
+	"GenerationID":                {"Generation"},
+	"GenerationIDOrMemberEpoch":   {"Generation"},
+	"GroupInstanceID":             {"InstanceID"},
+	"CommittedOffset":             {"Offset"},
+	"CommittedLeaderEpoch":        {"LeaderEpoch"},
+	"CommittedMetadata":           {"Metadata"},
+	"PartitionIndexes":            {"Partitions"},
+	"KeyType":                     {"CoordinatorType"},
+	"ProtocolName":                {"Protocol"},
+	"ProtocolData":                {"Protocol"},
+	"Leader":                      {"LeaderID"},
+	"Metadata":                    {"ProtocolMetadata"},
+	"MemberMetadata":              {"ProtocolMetadata"},
+	"Assignment":                  {"MemberAssignment"},
+	"GroupState":                  {"State"},
+	"GroupEpoch":                  {"Epoch"},
+	"Responses":                   {"Resources"},
+	"LogDir":                      {"Dir"},
+	"PartitionSize":               {"Size"},
+	"IsFutureKey":                 {"IsFuture"},
+	"GroupsNames":                 {"Groups"},
+	"GroupIDs":                    {"Groups"},
+	"ConfigOperation":             {"Op"},
+	"SubscribedTopicNames":        {"SubscribedTopics"},
 }
 
 // foreign are fields that only kmsg has: they belong to versions which Kafka 4 removed.
@@ -104,6 +128,7 @@ var foreign = map[string]bool{
 	"IsDefault":       true, // DescribeConfigs 0
 
 	"ShareFetchRequestTopicPartition.PartitionMaxBytes": true, // ShareFetch 0
+	"OffsetCommitRequestTopicPartition.Timestamp":       true, // OffsetCommit 1
 }
 
 // AsKafka corrects one of kmsg's messages where kmsg is known to differ from Kafka 4.4's own definitions: mostly tagged fields,

@@ -39,6 +39,78 @@ var Messages = []Message{
 		},
 	},
 	{
+		Key: 8, Name: "OffsetCommit", Min: 2, Max: 10, Views: false,
+		Request:  func() Request { return new(wire.OffsetCommitRequest) },
+		Response: func() any { return new(wire.OffsetCommitResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.OffsetCommitResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 9, Name: "OffsetFetch", Min: 1, Max: 10, Views: false,
+		Request:  func() Request { return new(wire.OffsetFetchRequest) },
+		Response: func() any { return new(wire.OffsetFetchResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.OffsetFetchResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 10, Name: "FindCoordinator", Min: 0, Max: 6, Views: false,
+		Request:  func() Request { return new(wire.FindCoordinatorRequest) },
+		Response: func() any { return new(wire.FindCoordinatorResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.FindCoordinatorResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 11, Name: "JoinGroup", Min: 0, Max: 9, Views: false,
+		Request:  func() Request { return new(wire.JoinGroupRequest) },
+		Response: func() any { return new(wire.JoinGroupResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.JoinGroupResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 12, Name: "Heartbeat", Min: 0, Max: 4, Views: false,
+		Request:  func() Request { return new(wire.HeartbeatRequest) },
+		Response: func() any { return new(wire.HeartbeatResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.HeartbeatResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 13, Name: "LeaveGroup", Min: 0, Max: 5, Views: false,
+		Request:  func() Request { return new(wire.LeaveGroupRequest) },
+		Response: func() any { return new(wire.LeaveGroupResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.LeaveGroupResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 14, Name: "SyncGroup", Min: 0, Max: 5, Views: false,
+		Request:  func() Request { return new(wire.SyncGroupRequest) },
+		Response: func() any { return new(wire.SyncGroupResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.SyncGroupResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 15, Name: "DescribeGroups", Min: 0, Max: 6, Views: false,
+		Request:  func() Request { return new(wire.DescribeGroupsRequest) },
+		Response: func() any { return new(wire.DescribeGroupsResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.DescribeGroupsResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 16, Name: "ListGroups", Min: 0, Max: 5, Views: false,
+		Request:  func() Request { return new(wire.ListGroupsRequest) },
+		Response: func() any { return new(wire.ListGroupsResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.ListGroupsResponse).Append(version, dst), nil
+		},
+	},
+	{
 		Key: 18, Name: "ApiVersions", Min: 0, Max: 5, Views: false,
 		Request:  func() Request { return new(wire.ApiVersionsRequest) },
 		Response: func() any { return new(wire.ApiVersionsResponse) },
@@ -60,6 +132,14 @@ var Messages = []Message{
 		Response: func() any { return new(wire.DeleteTopicsResponse) },
 		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
 			return r.(*wire.DeleteTopicsResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 21, Name: "DeleteRecords", Min: 0, Max: 2, Views: false,
+		Request:  func() Request { return new(wire.DeleteRecordsRequest) },
+		Response: func() any { return new(wire.DeleteRecordsResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.DeleteRecordsResponse).Append(version, dst), nil
 		},
 	},
 	{
@@ -87,11 +167,75 @@ var Messages = []Message{
 		},
 	},
 	{
+		Key: 33, Name: "AlterConfigs", Min: 0, Max: 2, Views: false,
+		Request:  func() Request { return new(wire.AlterConfigsRequest) },
+		Response: func() any { return new(wire.AlterConfigsResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.AlterConfigsResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 35, Name: "DescribeLogDirs", Min: 1, Max: 5, Views: false,
+		Request:  func() Request { return new(wire.DescribeLogDirsRequest) },
+		Response: func() any { return new(wire.DescribeLogDirsResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.DescribeLogDirsResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 37, Name: "CreatePartitions", Min: 0, Max: 3, Views: false,
+		Request:  func() Request { return new(wire.CreatePartitionsRequest) },
+		Response: func() any { return new(wire.CreatePartitionsResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.CreatePartitionsResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 42, Name: "DeleteGroups", Min: 0, Max: 3, Views: false,
+		Request:  func() Request { return new(wire.DeleteGroupsRequest) },
+		Response: func() any { return new(wire.DeleteGroupsResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.DeleteGroupsResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 44, Name: "IncrementalAlterConfigs", Min: 0, Max: 1, Views: false,
+		Request:  func() Request { return new(wire.IncrementalAlterConfigsRequest) },
+		Response: func() any { return new(wire.IncrementalAlterConfigsResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.IncrementalAlterConfigsResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 47, Name: "OffsetDelete", Min: 0, Max: 0, Views: false,
+		Request:  func() Request { return new(wire.OffsetDeleteRequest) },
+		Response: func() any { return new(wire.OffsetDeleteResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.OffsetDeleteResponse).Append(version, dst), nil
+		},
+	},
+	{
 		Key: 60, Name: "DescribeCluster", Min: 0, Max: 2, Views: false,
 		Request:  func() Request { return new(wire.DescribeClusterRequest) },
 		Response: func() any { return new(wire.DescribeClusterResponse) },
 		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
 			return r.(*wire.DescribeClusterResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 69, Name: "ConsumerGroupDescribe", Min: 0, Max: 1, Views: false,
+		Request:  func() Request { return new(wire.ConsumerGroupDescribeRequest) },
+		Response: func() any { return new(wire.ConsumerGroupDescribeResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.ConsumerGroupDescribeResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 75, Name: "DescribeTopicPartitions", Min: 0, Max: 0, Views: false,
+		Request:  func() Request { return new(wire.DescribeTopicPartitionsRequest) },
+		Response: func() any { return new(wire.DescribeTopicPartitionsResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.DescribeTopicPartitionsResponse).Append(version, dst), nil
 		},
 	},
 }
@@ -100,5 +244,9 @@ var Messages = []Message{
 var nullable = map[string]bool{
 	"ProduceRequestPartition.Records":                  true,
 	"MetadataRequest.Topics":                           true,
+	"OffsetFetchRequest.Topics":                        true,
+	"OffsetFetchRequestGroup.Topics":                   true,
 	"DescribeConfigsRequestResource.ConfigurationKeys": true,
+	"DescribeLogDirsRequest.Topics":                    true,
+	"CreatePartitionsRequestTopic.Assignments":         true,
 }
