@@ -307,6 +307,18 @@ func (d *Dir) readKafkaCheckpoints(k *kafkaCheckpoints) {
 // ClusterID is what meta.properties says.
 func (d *Dir) ClusterID() string { return d.meta.clusterID }
 
+// Path is where the directory is.
+func (d *Dir) Path() string { return d.o.Path }
+
+// Space is the size of the file system that holds the directory and what of it is left for us. Off the loops.
+func (d *Dir) Space() (total, usable int64, err error) {
+	if total, err = d.fs.TotalBytes(d.o.Path); err != nil {
+		return 0, 0, err
+	}
+	usable, err = d.fs.FreeBytes(d.o.Path)
+	return total, usable, err
+}
+
 // ID is the directory's own id.
 func (d *Dir) ID() wire.UUID { return d.meta.directoryID }
 

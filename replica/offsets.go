@@ -123,5 +123,43 @@ func (p *Partition) Retain(now int64) (deleted int, err error) {
 	return p.log.Retain(now, p.highWatermark.Load())
 }
 
+// HighWatermarkOffset, given to DeleteRecords, deletes all that consumers can see.
+const HighWatermarkOffset = -1
+
+// DeleteRecords moves the start of the log up to offset; an offset below the start changes nothing. It is durable when the call returns, and
+// logStart is the new start: nothing below it is served any more. Retain removes the files that lie below it whole. Off the loops.
+//
+// Errors: wire.OffsetOutOfRange beyond the high watermark, wire.PolicyViolation for a topic that is only compacted, the role's, ErrWait (WhenReady
+// tells when to try again) and engine's.
+func (p *Partition) DeleteRecords(offset int64) (logStart int64, err error) {
+	c := p.Topic.Config()
+	p.mu.Lock()
+	var flush bool
+	if err = p.lead(); err == nil {
+		flush, err = p.openLocked()
+	}
+	highWatermark := p.highWatermark.Load()
+	p.mu.Unlock()
+	p.flushUnlocked(flush)
+	if offset == HighWatermarkOffset {
+		offset = highWatermark
+	}
+	switch {
+	case err != nil:
+		return -1, err
+	case c.CleanupCompact && !c.CleanupDelete:
+		return -1, wire.PolicyViolation
+	case offset < 0 || offset > highWatermark:
+		return -1, wire.OffsetOutOfRange
+	}
+	if err := p.log.DeleteBefore(offset); err != nil {
+		return -1, err
+	}
+	return p.log.LogStart(), nil
+}
+
+// Size is the bytes of the partition's segments, whether or not they are open.
+func (p *Partition) Size() int64 { return p.log.Size() }
+
 // Log is the partition's log.
 func (p *Partition) Log() *engine.Log { return p.log }

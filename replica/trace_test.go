@@ -36,6 +36,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the traces print into thei
 //	list NAME ts=-1
 //	epochend NAME 0
 //	state NAME
+//	delete NAME 5                                  records below that offset; -1: below the high watermark
+//	retain NAME
 //	reopen                                        a new table over the same logs, as after a restart
 func TestTraces(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.trace")
@@ -183,7 +185,7 @@ func ids(s string) []int32 {
 }
 
 func (tr *tracer) settings(id wire.UUID, name string, a map[string]string) (rs []meta.Record) {
-	for key, setting := range map[string]string{"durability": "millrace.durability", "min": "min.insync.replicas"} {
+	for key, setting := range map[string]string{"durability": "millrace.durability", "min": "min.insync.replicas", "policy": "cleanup.policy"} {
 		if v, ok := a[key]; ok {
 			rs = append(rs, meta.ConfigRecord{Resource: meta.Resource{Type: meta.TopicResource, Name: name}, Name: setting, Value: v})
 		}
@@ -241,6 +243,16 @@ func (tr *tracer) do(words []string) {
 	case "state":
 		p := partition()
 		tr.printf("epoch %d leads %v; high watermark %d, flushed %d, end %d", p.LeaderEpoch(), p.leads(), p.HighWatermark(), p.log.FlushedTo(), p.log.LogEnd())
+	case "delete":
+		start, err := partition().DeleteRecords(number(words[2], 0))
+		for err == ErrWait {
+			tr.wait(partition())
+			start, err = partition().DeleteRecords(number(words[2], 0))
+		}
+		tr.printf("log start %d %s", start, text(err))
+	case "retain":
+		deleted, err := partition().Retain(tr.now)
+		tr.printf("%d segments deleted, %d bytes left %s", deleted, partition().Size(), text(err))
 	case "reopen":
 		tr.table = NewTable(tr.table.o)
 		tr.table.Apply(nil, tr.image)
@@ -275,9 +287,7 @@ func (tr *tracer) append(p *Partition, a map[string]string) {
 	for {
 		got, pending, err := p.Append(batch, AppendOptions{All: a["acks"] == "all", Now: tr.now}, w)
 		if err == ErrWait {
-			ready := make(chan struct{})
-			p.WhenReady(func() { close(ready) })
-			<-ready
+			tr.wait(p)
 			continue
 		}
 		if err != nil {
@@ -292,6 +302,12 @@ func (tr *tracer) append(p *Partition, a map[string]string) {
 		}
 		return
 	}
+}
+
+func (tr *tracer) wait(p *Partition) {
+	ready := make(chan struct{})
+	p.WhenReady(func() { close(ready) })
+	<-ready
 }
 
 func (tr *tracer) park(words []string) {

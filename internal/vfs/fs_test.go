@@ -240,9 +240,15 @@ func TestFreeBytes(t *testing.T) {
 		if n, err := fs.FreeBytes(dir); err != nil || n <= 0 {
 			t.Errorf("%d, %v", n, err)
 		}
+		if n, err := fs.TotalBytes(dir); err != nil || n <= 0 {
+			t.Errorf("%d in all, %v", n, err)
+		}
 	})
 	m := NewMem()
 	m.SetCapacity(100)
+	if n, _ := m.TotalBytes("/"); n != 100 {
+		t.Errorf("%d bytes in all, not 100", n)
+	}
 	f := create(t, m, "/f", "0123456789")
 	if n, _ := m.FreeBytes("/"); n != 90 {
 		t.Errorf("%d bytes free of 100, 10 used", n)

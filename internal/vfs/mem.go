@@ -388,6 +388,15 @@ func (n *memNode) syncAll() {
 	}
 }
 
+func (m *Mem) TotalBytes(string) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.capacity == 0 {
+		return 1 << 40, nil
+	}
+	return m.capacity, nil
+}
+
 func (m *Mem) FreeBytes(string) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

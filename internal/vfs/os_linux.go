@@ -66,6 +66,14 @@ func (osFS) FreeBytes(name string) (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
+func (osFS) TotalBytes(name string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(name, &st); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: name, Err: err}
+	}
+	return int64(st.Blocks) * st.Bsize, nil
+}
+
 // osLock is held by the open file description: closing it gives the lock back, and so does the end of the process.
 func (osFS) Lock(name string) (io.Closer, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)

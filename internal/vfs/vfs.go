@@ -49,6 +49,8 @@ type FS interface {
 	SyncFS(name string) error
 	// FreeBytes is what is left for us on the file system that holds name.
 	FreeBytes(name string) (int64, error)
+	// TotalBytes is the size of the file system that holds name.
+	TotalBytes(name string) (int64, error)
 	// Lock takes an exclusive lock on a file, which it creates, and fails at once when somebody else holds it.
 	Lock(name string) (io.Closer, error)
 }
