@@ -29,8 +29,9 @@ func (im *Image) Apply(rs []Record, index int64) (*Image, error) {
 // Topics that this edit has copied already are its own and do change in place, or 10,000 partitions of one topic would copy it 10,000 times.
 type edit struct {
 	Image
-	own   map[wire.UUID]*Topic
-	lists lists
+	own         map[wire.UUID]*Topic
+	ownSettings map[Resource]bool // their maps, likewise
+	lists       lists
 }
 
 // apply applies r, which lies at offset; rest are the records that follow it.
@@ -221,18 +222,20 @@ func (e *edit) removeTopic(r RemoveTopicRecord) error {
 	e.topics = e.topics.remove(t.Name)
 	e.ids = e.ids.remove(t.ID)
 	delete(e.own, t.ID)
+	delete(e.ownSettings, Resource{TopicResource, t.Name})
 	if shape, ok := shapeOf(t.Name); ok {
 		e.shapes = e.shapes.remove(shape)
 	}
 	e.partitions -= len(t.Partitions)
+	e.configBytes -= settingsSize(t.Config)
 	return nil
 }
 
 func (e *edit) setConfig(r ConfigRecord) error {
 	if r.Resource.Type != TopicResource {
-		m := withSetting(e.Config(r.Resource), r)
-		if m == nil {
+		if m := e.withSetting(e.Config(r.Resource), r); len(m) == 0 {
 			e.settings = e.settings.remove(r.Resource)
+			delete(e.ownSettings, r.Resource)
 		} else {
 			e.settings = e.settings.put(r.Resource, m)
 		}
@@ -246,23 +249,32 @@ func (e *edit) setConfig(r ConfigRecord) error {
 	if err != nil {
 		return err
 	}
-	t.Config = withSetting(t.Config, r)
+	if t.Config = e.withSetting(t.Config, r); len(t.Config) == 0 {
+		t.Config = nil
+		delete(e.ownSettings, r.Resource)
+	}
 	return nil
 }
 
-// withSetting returns a copy of m with the setting of r; nil when it is empty.
-func withSetting(m map[string]string, r ConfigRecord) map[string]string {
-	m = maps.Clone(m)
+// withSetting returns m with the setting of r. Maps that this edit has made are its own and change in place.
+func (e *edit) withSetting(m map[string]string, r ConfigRecord) map[string]string {
+	if !e.ownSettings[r.Resource] {
+		if e.ownSettings == nil {
+			e.ownSettings = map[Resource]bool{}
+		}
+		e.ownSettings[r.Resource] = true
+		if m = maps.Clone(m); m == nil {
+			m = map[string]string{}
+		}
+	}
+	if value, had := m[r.Name]; had {
+		e.configBytes -= settingSize(r.Name, value)
+	}
 	if r.Remove {
 		delete(m, r.Name)
-		if len(m) == 0 {
-			return nil
-		}
 		return m
 	}
-	if m == nil {
-		m = map[string]string{}
-	}
+	e.configBytes += settingSize(r.Name, r.Value)
 	m[r.Name] = r.Value
 	return m
 }

@@ -17,12 +17,16 @@ type Rules struct {
 	Partitions        int32                                   // num.partitions
 	ReplicationFactor int16                                   // default.replication.factor; as many as there are brokers when it is more
 	CheckConfig       func(overrides map[string]string) error // of a topic; nil: everything is allowed
+
+	// AlterConfigs only: all settings that a broker would have, or all brokers by default; and what a list begins as.
+	CheckBroker func(set map[string]string, oneBroker bool) error
+	ListConfig  func(kind ResourceType, name string) (def string, list, known bool)
 }
 
 // MaxPartitionsPerRequest is how many partitions one request may create. It bounds a decision's batch, and is Kafka's limit.
 const MaxPartitionsPerRequest = 10_000
 
-// maxConfigBytes bounds what one topic's settings may take in every image.
+// maxConfigBytes bounds what the settings of one topic or broker may take in every image.
 const maxConfigBytes = 64 << 10
 
 // NewTopic asks for a topic. Partitions and ReplicationFactor are -1 for the default, and must be when Assignments are given.
@@ -133,6 +137,9 @@ func createTopic(im *Image, t *NewTopic, shapes map[string]string, rules *Rules,
 	if result.Code != wire.None {
 		return nil, result
 	}
+	if len(overrides) > 0 && im.configBytes > maxAllConfigBytes {
+		return nil, refuse(wire.PolicyViolation, "The settings of all topics and brokers together take more than the %d bytes allowed.", maxAllConfigBytes)
+	}
 	placed, result := place(im, t, rules, rand)
 	if result.Code != wire.None {
 		return nil, result
@@ -160,12 +167,8 @@ func checkConfigs(configs []ConfigValue, rules *Rules) (map[string]string, Topic
 		}
 		overrides[c.Name] = c.Value
 	}
-	size := 0
-	for name, value := range overrides {
-		size += len(name) + len(value)
-	}
-	if size > maxConfigBytes {
-		return nil, refuse(wire.InvalidConfig, "The topic's configs take %d bytes, more than the %d allowed", size, maxConfigBytes)
+	if message := tooLarge(overrides); message != "" {
+		return nil, refuse(wire.InvalidConfig, "%s", message)
 	}
 	if rules.CheckConfig != nil {
 		if err := rules.CheckConfig(overrides); err != nil {

@@ -26,6 +26,7 @@ type Image struct {
 	settings       sorted[Resource, map[string]string]
 	nextProducerID int64
 	partitions     int // in all topics
+	configBytes    int // see ConfigBytes
 }
 
 // Topic is one topic; immutable.
@@ -119,6 +120,9 @@ func (im *Image) EachTopic(f func(*Topic) bool) {
 
 // TopicCount is the number of topics.
 func (im *Image) TopicCount() int { return im.topics.count }
+
+// ConfigBytes is about what the settings of all resources take.
+func (im *Image) ConfigBytes() int { return im.configBytes }
 
 // PartitionCount is the number of partitions of all topics together.
 func (im *Image) PartitionCount() int { return im.partitions }

@@ -25,6 +25,12 @@ func place(im *Image, t *NewTopic, rules *Rules, rand Rand) ([]Partition, TopicR
 	if factor == -1 {
 		factor = max(1, min(int(rules.ReplicationFactor), im.BrokerCount()))
 	}
+	var share lists
+	return placeSpread(im, partitions, factor, &share, rand)
+}
+
+// placeSpread places partitions with factor replicas each on the brokers there are.
+func placeSpread(im *Image, partitions, factor int, share *lists, rand Rand) ([]Partition, TopicResult) {
 	var active, fenced []*Broker
 	im.EachBroker(func(b *Broker) bool {
 		if b.Fenced {
@@ -41,11 +47,10 @@ func place(im *Image, t *NewTopic, rules *Rules, rand Rand) ([]Partition, TopicR
 		return nil, refuse(wire.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d "+
 			"cannot be reached because only %d broker(s) are registered.", factor, factor, registered)
 	}
-	var share lists
 	order, start := ring(active), rand()
 	placed := make([]Partition, partitions)
 	for i := range placed {
-		placed[i] = newPartition(im, share.share(spread(order, fenced, start+uint64(i), factor)), &share)
+		placed[i] = newPartition(im, share.share(spread(order, fenced, start+uint64(i), factor)), share)
 	}
 	return placed, TopicResult{}
 }

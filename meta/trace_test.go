@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -24,6 +25,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the traces print into thei
 //	fence 1 | unfence 1
 //	tail 1                                broker 1 has lost what it had not synced
 //	create NAME partitions=3 factor=1 assign=0:1,2/1:2,1 set=k:v,k:v
+//	more NAME 5 assign=1,2/2,1            partitions, 5 in all
+//	alter topic:NAME|broker:1|broker: k=v -k k+=v k-=v k=null, "replace" for AlterConfigs
 //	delete name=NAME id=OF-TOPIC-NAME     by name, by id, or both
 //	change NAME 0 leader=2 isr=1,2 replicas= elr= last=
 //	configure topic:NAME|broker:1|broker: k:v k:
@@ -101,8 +104,23 @@ func refusedConfig(overrides map[string]string) error {
 	return nil
 }
 
+// refusedBroker stands for it, too: broker settings named ro.* cannot be changed.
+func refusedBroker(set map[string]string, oneBroker bool) error {
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if strings.HasPrefix(name, "ro.") {
+			return fmt.Errorf("Cannot update these configs dynamically: [%s] one=%t", name, oneBroker)
+		}
+	}
+	return nil
+}
+
+// listConfig knows one list; names that begin with x are no settings.
+func listConfig(kind ResourceType, name string) (def string, list, known bool) {
+	return "delete", strings.HasSuffix(name, "cleanup.policy"), !strings.HasPrefix(name, "x")
+}
+
 func (tr *tracer) block(lines []string) {
-	rules := &Rules{Partitions: 2, ReplicationFactor: 3, CheckConfig: refusedConfig}
+	rules := &Rules{Partitions: 2, ReplicationFactor: 3, CheckConfig: refusedConfig, CheckBroker: refusedBroker, ListConfig: listConfig}
 	switch command := strings.Fields(lines[0])[0]; command {
 	case "create":
 		var topics []NewTopic
@@ -111,6 +129,37 @@ func (tr *tracer) block(lines []string) {
 		}
 		rs, results := CreateTopics(tr.image, topics, rules, tr.rand)
 		tr.results(results)
+		tr.apply(rs, nil)
+	case "more":
+		var topics []MorePartitions
+		for _, line := range lines {
+			words := strings.Fields(line)
+			m := MorePartitions{Name: words[1], Count: int32(tr.number(words[2]))}
+			if len(words) > 3 {
+				m.Assigned = true
+				for a := range strings.SplitSeq(strings.TrimPrefix(words[3], "assign="), "/") {
+					m.Assignments = append(m.Assignments, tr.numbers(a))
+				}
+			}
+			topics = append(topics, m)
+		}
+		rs, results := CreatePartitions(tr.image, topics, tr.rand)
+		tr.results(results)
+		tr.apply(rs, nil)
+	case "alter", "replace":
+		var changes []ResourceChange
+		for _, line := range lines {
+			words := strings.Fields(line)
+			changes = append(changes, ResourceChange{Resource: resourceOf(words[1]), Changes: configChanges(words[2:]), Replace: words[0] == "replace"})
+		}
+		rs, results := AlterConfigs(tr.image, changes, 1, rules)
+		for _, r := range results {
+			if r.Code == wire.None {
+				fmt.Fprintf(&tr.out, "%s: ok\n", r.Resource)
+			} else {
+				fmt.Fprintf(&tr.out, "%s: %s %s\n", r.Resource, r.Code.String(), r.Message)
+			}
+		}
 		tr.apply(rs, nil)
 	case "delete":
 		var refs []TopicRef
@@ -138,6 +187,32 @@ func (tr *tracer) block(lines []string) {
 			tr.line(strings.Fields(line))
 		}
 	}
+}
+
+func resourceOf(word string) Resource {
+	kind, name, _ := strings.Cut(word, ":")
+	return Resource{map[string]ResourceType{"topic": TopicResource, "broker": BrokerResource, "group": 32}[kind], name}
+}
+
+func configChanges(words []string) (changes []ConfigChange) {
+	for _, w := range words {
+		var c ConfigChange
+		name, value, _ := strings.Cut(w, "=")
+		switch {
+		case strings.HasPrefix(name, "-"):
+			c = ConfigChange{Op: DeleteConfig, Name: name[1:], Null: true}
+		case strings.HasPrefix(name, "?"):
+			c = ConfigChange{Op: 9, Name: name[1:]}
+		case strings.HasSuffix(name, "+"):
+			c = ConfigChange{Op: AppendConfig, Name: name[:len(name)-1], Value: value}
+		case strings.HasSuffix(name, "-"):
+			c = ConfigChange{Op: SubtractConfig, Name: name[:len(name)-1], Value: value}
+		default:
+			c = ConfigChange{Name: name, Value: value, Null: value == "null"}
+		}
+		changes = append(changes, c)
+	}
+	return changes
 }
 
 func (tr *tracer) results(results []TopicResult) {
@@ -213,8 +288,7 @@ func (tr *tracer) line(words []string) {
 		}
 		tr.apply([]Record{r}, nil)
 	case "configure":
-		kind, name, _ := strings.Cut(words[1], ":")
-		resource := Resource{map[string]ResourceType{"topic": TopicResource, "broker": BrokerResource}[kind], name}
+		resource := resourceOf(words[1])
 		var rs []Record
 		for _, w := range words[2:] {
 			k, v, _ := strings.Cut(w, ":")
