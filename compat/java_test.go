@@ -1,0 +1,112 @@
+//go:build compat
+
+package compat
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Kafka's Java clients are driven by the programs in clients/java. A suite of theirs runs all its steps in one Java machine and
+// tells of each in a line; see Steps.java.
+
+// javaClasses compiles the programs once for the whole run.
+var javaClasses = sync.OnceValues(func() (string, error) {
+	sources, err := filepath.Glob("clients/java/*.java")
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(filepath.Dir(millrace), "classes")
+	argv := append([]string{"-nowarn", "-d", dir, "-cp", kafkaJars}, sources...)
+	out, err := exec.CommandContext(context.Background(), "javac", argv...).CombinedOutput()
+	if err != nil {
+		_, _ = os.Stderr.Write(out)
+	}
+	return dir, err
+})
+
+// compatJava is the command line of one of the programs.
+func compatJava(t testing.TB, class string, args ...string) []string {
+	t.Helper()
+	dir, err := javaClasses()
+	if err != nil {
+		t.Fatalf("javac: %v", err)
+	}
+	return java(dir+":"+kafkaJars, "compat."+class, args...)
+}
+
+// under starts a broker for a test, or takes the one that runs already.
+func under(t *testing.T) *server {
+	t.Helper()
+	if bootstrap != "" {
+		return &server{addr: bootstrap}
+	}
+	return startMillrace(t, t.TempDir())
+}
+
+// javaSuite runs a suite of the Java programs against a broker, each of its steps as a test of its own.
+func javaSuite(t *testing.T, budget time.Duration, addr, suite string, args ...string) {
+	t.Helper()
+	argv := compatJava(t, "Steps", append([]string{suite, addr}, args...)...)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = 5 * time.Second
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	steps := 0
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 4<<20)
+	for lines.Scan() {
+		f := strings.Split(lines.Text(), "\t")
+		if len(f) != 5 || f[0] != "step" {
+			t.Errorf("%s printed: %s", suite, lines.Text())
+			continue
+		}
+		steps++
+		t.Run(f[2], func(t *testing.T) {
+			if f[1] != "ok" {
+				t.Errorf("after %s ms: %s", f[3], strings.ReplaceAll(f[4], `\n`, "\n"))
+			}
+		})
+	}
+	if err := cmd.Wait(); err != nil && !t.Failed() || steps == 0 {
+		t.Errorf("%s ended after %d steps: %v", suite, steps, err)
+	}
+	if t.Failed() {
+		t.Logf("stderr of %s:\n%s", suite, tail(said.String(), 40))
+	}
+	spent(t, "java "+suite, start, budget)
+}
+
+// spent prints the time a suite took beside the time it may take.
+func spent(t *testing.T, suite string, start time.Time, budget time.Duration) {
+	t.Helper()
+	took := time.Since(start).Round(100 * time.Millisecond)
+	t.Logf("%s: %v of a budget of %v", suite, took, budget)
+	if took > budget {
+		t.Errorf("%s took %v, over its budget of %v", suite, took, budget)
+	}
+}
+
+func TestJavaProducer(t *testing.T) { javaSuite(t, 30*time.Second, under(t).addr, "producers") }
+func TestJavaConsumer(t *testing.T) { javaSuite(t, 60*time.Second, under(t).addr, "consumers") }
+func TestJavaAdmin(t *testing.T)    { javaSuite(t, 30*time.Second, under(t).addr, "admins") }
