@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/coord"
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/meta"
 	"github.com/millrace/millrace/netio"
@@ -69,6 +70,7 @@ type Node struct {
 	dir           *engine.Dir
 	quorum        *quorum.Quorum
 	table         *replica.Table
+	groups        *coord.Groups
 	server        *netio.Server
 	workers       *workers
 	fetchTimers   *timers // of parked fetches
@@ -152,6 +154,7 @@ func (n *Node) open() (err error) {
 		Go:  n.workers.files.Go,
 		Log: o.Log,
 	})
+	n.groups = n.newGroups()
 	n.quorum, err = quorum.Open(quorum.Options{
 		Dir:     n.dir,
 		FS:      o.FS,
@@ -159,7 +162,7 @@ func (n *Node) open() (err error) {
 		NodeID:  n.id,
 		Log:     o.Log,
 		Now:     o.Now,
-		OnImage: n.table.Apply,
+		OnImage: n.onImage,
 		Fatal:   o.Fatal,
 	})
 	if err != nil {
@@ -173,8 +176,12 @@ func (n *Node) open() (err error) {
 	if err = n.register(); err != nil {
 		return err
 	}
-	n.workers.files.Go(n.reportStrays) // may have to look into many folders: nobody waits for it
-	return n.listen()
+	if err = n.listen(); err != nil {
+		return err
+	}
+	n.workers.files.Go(n.loadGroups) // these two may have to look into many folders: nobody waits for them
+	n.workers.files.Go(n.reportStrays)
+	return nil
 }
 
 // register makes this start of the process known to the cluster; on a new directory it founds the cluster. Its record is applied when it returns.
@@ -279,6 +286,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 		}
 		n.stopping.Store(true)
 		n.fetchTimers.fireAll()
+		n.groups.Stop() // those who wait for their group to assemble do not wait any longer
 		errDrain := n.server.Drain(timeout)
 		err = errors.Join(errDrain, n.end(true))
 	})
@@ -297,6 +305,7 @@ func (n *Node) end(clean bool) error {
 	err := n.server.Close()
 	close(n.housework.stop)
 	<-n.housework.done
+	n.groups.Stop()
 	err = errors.Join(err, n.quorum.Close())
 	n.fetchTimers.stop()
 	n.produceTimers.stop()

@@ -69,6 +69,12 @@ func (p *Partition) setRoleLocked(leaderEpoch int32, flags int64) {
 // LeaderEpoch is the epoch of the leader this broker knows.
 func (p *Partition) LeaderEpoch() int32 { return int32(p.role.Load() >> roleBits) }
 
+// Leads is whether this broker is the leader, and the epoch of that.
+func (p *Partition) Leads() (leaderEpoch int32, leads bool) {
+	role := p.role.Load()
+	return int32(role >> roleBits), role&roleLeads != 0
+}
+
 // HighWatermark is the first offset consumers may not see yet.
 func (p *Partition) HighWatermark() int64 { return p.highWatermark.Load() }
 

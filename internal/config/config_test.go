@@ -308,7 +308,7 @@ log4j.rootLogger=INFO
 		t.Error(diff)
 	}
 	want := []string{"controller.quorum.bootstrap.servers", "inter.broker.listener.name", "listener.name.plaintext.ssl.client.auth", "log4j.rootLogger", "num.io.threads",
-		"num.network.threads", "offsets.topic.replication.factor", "socket.send.buffer.bytes"}
+		"num.network.threads", "socket.send.buffer.bytes"}
 	if diff := cmp.Diff(want, c.Ineffective()); diff != "" {
 		t.Errorf("named as without effect:\n%s", diff)
 	}
