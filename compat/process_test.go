@@ -84,11 +84,15 @@ func (s *server) stop() {
 	}
 }
 
-// startMillrace starts the binary under test on dir.
-func startMillrace(t testing.TB, dir string) *server {
+// startMillrace starts the binary under test on dir, with settings in the form key=value.
+func startMillrace(t testing.TB, dir string, settings ...string) *server {
 	t.Helper()
 	ports := filepath.Join(t.TempDir(), "ports.json")
-	s := launch(t, millrace, "server", "--port", "0", "--ports-file", ports, "--data-dir", dir)
+	argv := []string{millrace, "server", "--port", "0", "--ports-file", ports, "--data-dir", dir}
+	for _, s := range settings {
+		argv = append(argv, "-o", s)
+	}
+	s := launch(t, argv...)
 	s.await(30*time.Second, func() bool {
 		var p struct {
 			Kafka string `json:"kafka"`
@@ -100,12 +104,12 @@ func startMillrace(t testing.TB, dir string) *server {
 		s.addr = p.Kafka
 		return s.addr != ""
 	})
-	s.restart = func() *server { s.stop(); return startMillrace(t, dir) }
+	s.restart = func() *server { s.stop(); return startMillrace(t, dir, settings...) }
 	return s
 }
 
-// startKafka starts an Apache Kafka 4.4.0 on dir, which it formats when it is new. The partitions lie in dir/data.
-func startKafka(t testing.TB, dir string) *server {
+// startKafka starts an Apache Kafka 4.4.0 on dir, which it formats when it is new, and gives settings to. The partitions lie in dir/data.
+func startKafka(t testing.TB, dir string, settings ...string) *server {
 	t.Helper()
 	config := filepath.Join(dir, "server.properties")
 	if _, err := os.Stat(config); errors.Is(err, os.ErrNotExist) {
@@ -124,7 +128,8 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
-`, listener, controller, filepath.Join(dir, "data"))
+%[4]s
+`, listener, controller, filepath.Join(dir, "data"), strings.Join(settings, "\n"))
 		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
