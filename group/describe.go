@@ -1,0 +1,50 @@
+package group
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/wire"
+)
+
+// Describe shows a group.
+func (s *Shard) Describe(groupID string) *Description {
+	g := s.groups[groupID]
+	if g == nil {
+		return &Description{Code: wire.GroupIDNotFound, Group: groupID, State: Dead}
+	}
+	d := &Description{Group: g.id, State: g.state, ProtocolType: g.protocolType.Value}
+	if g.state == Stable {
+		d.Protocol = g.protocol.Value
+	}
+	for _, m := range g.members {
+		md := MemberDescription{Member: m.id, Instance: m.instance, ClientID: m.clientID, ClientHost: m.clientHost, Assignment: m.assignment}
+		if g.state == Stable {
+			md.Metadata = m.metadata(g.protocol.Value)
+		}
+		d.Members = append(d.Members, md)
+	}
+	return d
+}
+
+// List returns the groups, in order of their ids, whose state is one of states and whose type is one of types; no states or types at all are all
+// of them. Case does not matter. A name that no state or no type has matches nothing.
+func (s *Shard) List(states, types []string) []Listing {
+	if len(types) > 0 && !slices.ContainsFunc(types, func(t string) bool { return strings.EqualFold(t, "classic") }) {
+		return nil
+	}
+	var wanted [Dead + 1]bool
+	for state := range wanted {
+		wanted[state] = len(states) == 0 || slices.ContainsFunc(states, func(name string) bool {
+			return strings.EqualFold(strings.TrimSpace(name), State(state).String())
+		})
+	}
+	var out []Listing
+	for _, groupID := range slices.Sorted(maps.Keys(s.groups)) {
+		if g := s.groups[groupID]; wanted[g.state] {
+			out = append(out, Listing{g.id, g.protocolType.Value, g.state})
+		}
+	}
+	return out
+}
