@@ -94,7 +94,7 @@ func (t *commitTask) sort(n *Node) bool {
 			t.commit.Topics = append(t.commit.Topics, group.CommitTopic{Name: topic.Name, ID: topic.ID, Partitions: t.parts[from:len(t.parts):len(t.parts)]})
 		}
 	}
-	return len(t.parts) > 0 || count == 0
+	return len(t.parts) > 0
 }
 
 func (t *commitTask) decide(s *group.Shard, now int64) {
@@ -110,7 +110,11 @@ func (t *commitTask) answer(code wire.Code) {
 	t.resp.Default()
 	next := 0
 	for i := range t.req.Topics {
-		rt, at := &t.req.Topics[i], t.resp.AddTopic()
+		rt := &t.req.Topics[i]
+		if len(rt.Partitions) == 0 {
+			continue
+		}
+		at := t.resp.AddTopic()
 		at.Name, at.TopicID = rt.Name, rt.TopicID
 		for j := range rt.Partitions {
 			ap := at.AddPartition()

@@ -8,6 +8,7 @@ import (
 
 // SyncGroup, versions 0-5: the leader brings everyone's assignment, and everyone gets his own. protocol.md 2.4, 36.
 //
+//   - From version 5 on the member says which protocol it believes in.
 //   - Who asks before the leader has brought them waits, as in JoinGroup.
 
 type syncTask struct {
@@ -28,7 +29,11 @@ func (n *Node) handleSyncGroup(c *call) {
 	t.Bytes = len(c.body)
 	t.Decide, t.Answer = t.decide, t.answer
 	r := &t.req
-	if r.GroupID == "" {
+	switch {
+	case t.version >= 5 && (!r.ProtocolType.Valid || !r.ProtocolName.Valid):
+		t.answer(wire.InconsistentGroupProtocol)
+		return
+	case r.GroupID == "":
 		t.answer(wire.InvalidGroupID)
 		return
 	}

@@ -28,15 +28,11 @@ func (n *Node) handleOffsetDelete(c *call) {
 	for i := range s.req.Topics {
 		s.sort(n, &s.req.Topics[i])
 	}
-	switch {
-	case len(s.ask.Topics) == 0 && len(s.req.Topics) > 0:
-		s.got = new(group.DeleteOffsetsResponse)
-		s.answer(wire.None)
-	case s.req.GroupID == "":
+	if s.req.GroupID == "" {
 		s.answer(wire.InvalidGroupID)
-	default:
-		n.askGroup(s.req.GroupID, len(c.body), func(sh *group.Shard, now int64) { s.got = sh.DeleteOffsets(now, &s.ask) }, s.answer)
+		return
 	}
+	n.askGroup(s.req.GroupID, len(c.body), func(sh *group.Shard, now int64) { s.got = sh.DeleteOffsets(now, &s.ask) }, s.answer)
 }
 
 // sort tells what exists of a topic from what does not.

@@ -1,0 +1,305 @@
+package coord
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/millrace/millrace/group"
+	"github.com/millrace/millrace/meta"
+	"github.com/millrace/millrace/replica"
+	"github.com/millrace/millrace/wire"
+	"github.com/millrace/millrace/wire/record"
+)
+
+// Tools find a group's partition by Java's hash of its id.
+func TestPartitionIsKafkas(t *testing.T) {
+	for _, c := range []struct {
+		group string
+		want  int32
+	}{
+		{"", 0},
+		{"hello", 99162322 % 50},
+		{"payment", 786681338 % 50},  // hashes below zero
+		{"polygenelubricants", 0},    // to the lowest int, which has no absolute value
+		{"\U0001F600", 1772899 % 50}, // two units of UTF-16
+		{"Grüße", 69215351 % 50},     // units above ASCII
+	} {
+		if got := Partition(c.group, 50); got != c.want {
+			t.Errorf("%q: partition %d, want %d", c.group, got, c.want)
+		}
+	}
+}
+
+// What comes while a flush is under way shares one batch and the next flush; nobody is answered before his is durable.
+func TestCommitsShareBatches(t *testing.T) {
+	w := newWorld(t, 1)
+	if code := w.commit("first", 1).wait(t); code != wire.None {
+		t.Fatal(code)
+	}
+	before := len(w.batches(0))
+	release := w.holdFlushes()
+	end := w.table.Lookup(Topic, 0).Log().LogEnd()
+	results := []*result{w.commit("a", 1)}
+	w.await("an append", func() bool { return w.table.Lookup(Topic, 0).Log().LogEnd() > end })
+	for i := range 1000 {
+		results = append(results, w.commit(fmt.Sprint("g", i%100), int64(i)))
+	}
+	beat := w.ask("a", func(*group.Shard, int64) {})
+	for i, r := range results {
+		if r.answered() {
+			t.Fatalf("commit %d was answered before it was durable", i)
+		}
+	}
+	if beat.answered() {
+		t.Fatal("what was decided after the commits was answered before they were durable")
+	}
+	release()
+	for _, r := range append(results, beat) {
+		if code := r.wait(t); code != wire.None {
+			t.Fatal(code)
+		}
+	}
+	if got := len(w.batches(0)) - before; got != 2 {
+		t.Errorf("%d batches for 1001 commits, 1 and 1000 of them at once", got)
+	}
+	if got := w.committed("g99"); got != 999 {
+		t.Errorf("g99 is at %d", got)
+	}
+}
+
+// Records that take more than a batch may hold are several batches, and one flush.
+func TestALargeRoundIsSplit(t *testing.T) {
+	w := newWorld(t, 1)
+	w.groups.o.BatchBytes = 4096
+	release := w.holdFlushes()
+	var results []*result
+	for i := range 300 {
+		results = append(results, w.commit(fmt.Sprint("group-", i), int64(i)))
+	}
+	release()
+	for _, r := range results {
+		if code := r.wait(t); code != wire.None {
+			t.Fatal(code)
+		}
+	}
+	for _, b := range w.batches(0) {
+		if b.Size() > 4096 {
+			t.Errorf("a batch of %d bytes", b.Size())
+		}
+	}
+	w.restart(1, false)
+	for i := range 300 {
+		if got := w.committed(fmt.Sprint("group-", i)); got != int64(i) {
+			t.Fatalf("group-%d is at %d", i, got)
+		}
+	}
+}
+
+func TestOffsetsSurviveRestarts(t *testing.T) {
+	w := newWorld(t, 4)
+	for round, clean := range []bool{true, false, true, false} {
+		for i := range 50 {
+			if code := w.commit(fmt.Sprint("g", i), int64(round*1000+i)).wait(t); code != wire.None {
+				t.Fatal(code)
+			}
+		}
+		w.restart(4, clean)
+		for i := range 50 {
+			if got := w.committed(fmt.Sprint("g", i)); got != int64(round*1000+i) {
+				t.Fatalf("round %d: g%d is at %d", round, i, got)
+			}
+		}
+	}
+}
+
+// A full disk refuses commits with a code that clients retry, forgets what it could not store, and goes on when there is room.
+func TestAFullDisk(t *testing.T) {
+	w := newWorld(t, 1)
+	if code := w.commit("g", 1).wait(t); code != wire.None {
+		t.Fatal(code)
+	}
+	w.full.Store(true)
+	refused := int64(0)
+	for offset := int64(2); refused == 0; offset++ {
+		switch code := w.commit("g", offset).wait(t); code {
+		case wire.None: // there was room left in the segment
+		case wire.CoordinatorNotAvailable:
+			refused = offset
+		default:
+			t.Fatal(code)
+		}
+	}
+	if got := w.committed("g"); got != refused-1 {
+		t.Errorf("the group is at %d after %d was refused", got, refused)
+	}
+	w.full.Store(false)
+	w.await("a commit after there is room", func() bool { return w.commit("g", 1000).wait(t) == wire.None })
+	if got := w.committed("g"); got != 1000 {
+		t.Errorf("the group is at %d", got)
+	}
+}
+
+// Members that wait for their group are told to come again when the coordinator ends, and nothing is left running.
+func TestStopAnswersThoseWhoWait(t *testing.T) {
+	w := newWorld(t, 1)
+	var first, second *group.JoinResponse
+	if code := w.join("g", "", &first).wait(t); code != wire.None || first.Code != wire.None {
+		t.Fatal(code, first)
+	}
+	late := w.join("g", "", &second) // waits for the first to come again
+	w.ask("g", func(*group.Shard, int64) {}).wait(t)
+	if late.answered() {
+		t.Fatal("the second member does not wait")
+	}
+	w.groups.Stop()
+	if code := late.wait(t); code != wire.NotCoordinator {
+		t.Errorf("told %v", code)
+	}
+	if code := w.commit("g", 1).wait(t); code != wire.CoordinatorNotAvailable {
+		t.Errorf("a commit after the end: %v", code)
+	}
+}
+
+// A broker that is no longer the leader says so to those who wait and those who come; when it leads again it knows what it knew.
+func TestLeadershipGoesAndComesBack(t *testing.T) {
+	w := newWorld(t, 1)
+	if code := w.commit("g", 5).wait(t); code != wire.None {
+		t.Fatal(code)
+	}
+	var first, second *group.JoinResponse
+	w.join("h", "", &first).wait(t)
+	late := w.join("h", "", &second)
+	w.apply(meta.PartitionChangeRecord{TopicID: offsetsTopicID, Leader: meta.NoLeader})
+	w.groups.Changed()
+	if code := late.wait(t); code != wire.NotCoordinator {
+		t.Errorf("told %v", code)
+	}
+	if code := w.commit("g", 6).wait(t); code != wire.NotCoordinator {
+		t.Errorf("a commit without a leader: %v", code)
+	}
+	w.apply(meta.PartitionChangeRecord{TopicID: offsetsTopicID, Leader: 1})
+	if got := w.committed("g"); got != 5 {
+		t.Errorf("the group is at %d", got)
+	}
+}
+
+// A batch that is lost with the leadership was promised to nobody.
+func TestLeadershipGoesUnderABatch(t *testing.T) {
+	w := newWorld(t, 1)
+	w.commit("g", 5).wait(t)
+	release := w.holdFlushes()
+	end := w.table.Lookup(Topic, 0).Log().LogEnd()
+	lost := w.commit("g", 6)
+	w.await("an append", func() bool { return w.table.Lookup(Topic, 0).Log().LogEnd() > end })
+	w.apply(meta.PartitionChangeRecord{TopicID: offsetsTopicID, Leader: meta.NoLeader})
+	if code := lost.wait(t); code != wire.NotCoordinator {
+		t.Errorf("told %v", code)
+	}
+	release()
+}
+
+// A load waits for what is in the log and not durable: it may tell of nothing that a crash could undo.
+func TestALoadWaitsForTheTail(t *testing.T) {
+	w := newWorld(t, 1)
+	w.commit("g", 5).wait(t)
+	release := w.holdFlushes()
+	end := w.table.Lookup(Topic, 0).Log().LogEnd()
+	w.commit("g", 6)
+	w.await("an append", func() bool { return w.table.Lookup(Topic, 0).Log().LogEnd() > end })
+	w.apply(meta.PartitionChangeRecord{TopicID: offsetsTopicID, Leader: meta.NoLeader})
+	w.apply(meta.PartitionChangeRecord{TopicID: offsetsTopicID, Leader: 1})
+	w.groups.Changed()
+	var offset int64
+	asked := w.ask("g", func(s *group.Shard, now int64) {
+		offset = s.FetchOffsets(now, &group.FetchRequest{Group: "g", Topics: []group.FetchTopic{{Name: "t", Partitions: []int32{0}}}}).Topics[0].Partitions[0].Offset
+	})
+	if code := asked.code; asked.answered() && code == wire.None {
+		t.Fatalf("answered %d before it was durable", offset)
+	}
+	release()
+	if got := w.committed("g"); got != 6 {
+		t.Errorf("the group is at %d", got)
+	}
+}
+
+// Kafka's admin client may write to the topic. What it wrote counts.
+func TestForeignRecordsAreLoaded(t *testing.T) {
+	w := newWorld(t, 1)
+	w.commit("g", 5).wait(t)
+	first := w.batches(0)
+	w.commit("g", 6).wait(t)
+	p := w.table.Lookup(Topic, 0)
+	copied := append(record.Batch(nil), first[len(first)-1]...) // commits 5 again
+	if _, _, err := p.Append(copied, replica.AppendOptions{Now: w.now.Load()}, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.await("a commit of another group", func() bool { return w.commit("h", 1).wait(t) == wire.None })
+	if got := w.committed("g"); got != 5 {
+		t.Errorf("the group is at %d", got)
+	}
+}
+
+func TestTheInboxIsBounded(t *testing.T) {
+	w := newWorld(t, 1)
+	w.commit("g", 1).wait(t)
+	hold, held := make(chan struct{}), make(chan struct{})
+	w.ask("g", func(*group.Shard, int64) { close(held); <-hold })
+	<-held
+	refused := 0
+	for range maxQueued + 100 {
+		if r := w.ask("g", func(*group.Shard, int64) {}); r.answered() && r.code == wire.CoordinatorNotAvailable {
+			refused++
+		}
+	}
+	if refused != 100 {
+		t.Errorf("%d tasks were refused, %d fit", refused, maxQueued)
+	}
+	large := &result{done: make(chan struct{})}
+	close(hold)
+	w.committed("g")
+	w.groups.Submit("g", &Task{Bytes: maxQueuedBytes + 1, Answer: func(code wire.Code) { large.code = code; close(large.done) }})
+	if code := large.wait(t); code != wire.CoordinatorNotAvailable {
+		t.Errorf("a task of more than all bytes: %v", code)
+	}
+}
+
+// The offsets of a topic that is deleted go, also of shards that are still loading.
+func TestTopicRemoved(t *testing.T) {
+	w := newWorld(t, 8)
+	for i := range 40 {
+		w.commit(fmt.Sprint("g", i), 1).wait(t)
+	}
+	w.restart(8, true)
+	for i := range int32(8) {
+		w.groups.Load(i)
+	}
+	w.groups.TopicRemoved("t", wire.UUID{})
+	for i := range 40 {
+		if got := w.committed(fmt.Sprint("g", i)); got != -1 {
+			t.Fatalf("g%d is at %d", i, got)
+		}
+	}
+	w.restart(8, false)
+	for i := range 40 {
+		if got := w.committed(fmt.Sprint("g", i)); got != -1 {
+			t.Fatalf("g%d is at %d after a restart", i, got)
+		}
+	}
+}
+
+// Sessions run without requests.
+func TestTheTimerRuns(t *testing.T) {
+	w := newWorld(t, 1)
+	var got *group.JoinResponse
+	w.join("g", "", &got).wait(t)
+	state := func() (state group.State) {
+		w.ask("g", func(s *group.Shard, _ int64) { state = s.Describe("g").State }).wait(t)
+		return state
+	}
+	if s := state(); s == group.Empty || s == group.Dead {
+		t.Fatalf("the group is %v", s)
+	}
+	w.now.Add(31_000)
+	w.groups.shards[0].signal() // the shard's timer counts real time
+	w.await("the member's session to end", func() bool { s := state(); return s == group.Empty || s == group.Dead })
+}
