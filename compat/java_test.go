@@ -110,3 +110,4 @@ func spent(t *testing.T, suite string, start time.Time, budget time.Duration) {
 func TestJavaProducer(t *testing.T) { javaSuite(t, 30*time.Second, under(t).addr, "producers") }
 func TestJavaConsumer(t *testing.T) { javaSuite(t, 60*time.Second, under(t).addr, "consumers") }
 func TestJavaAdmin(t *testing.T)    { javaSuite(t, 30*time.Second, under(t).addr, "admins") }
+func TestKafkaTools(t *testing.T)   { javaSuite(t, 60*time.Second, under(t).addr, "tools") }

@@ -31,7 +31,8 @@ final class Steps {
     private static final Map<String, Suite> SUITES = Map.of(
         "producers", Producers::run,
         "consumers", Consumers::run,
-        "admins", Admins::run);
+        "admins", Admins::run,
+        "tools", Tools::run);
 
     private static final String RUN = "-" + Long.toString(System.currentTimeMillis(), 36);
     private static final int LIMIT_SECONDS = 60;
