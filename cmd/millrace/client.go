@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -25,11 +29,16 @@ func addClientFlags(c *cobra.Command, timeout time.Duration) *clientFlags {
 		}
 		return pflag.NormalizedName(name)
 	})
+	completeFlag(c, "brokers", nothing)
+	completeFlag(c, "timeout", nothing)
 	return f
 }
 
 // connect makes a client and sees that a broker answers, so that a wrong address is told at once and as such.
 func (f *clientFlags) connect(ctx context.Context, options ...kgo.Opt) (*kgo.Client, error) {
+	if f.timeout <= 0 {
+		return nil, &failure{exitUsage, "usage", fmt.Sprintf("--timeout %s: must be more than 0", f.timeout), "--timeout 15s waits fifteen seconds"}
+	}
 	client, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(f.brokers...),
 		kgo.ClientID("millrace-cli"),
@@ -38,7 +47,7 @@ func (f *clientFlags) connect(ctx context.Context, options ...kgo.Opt) (*kgo.Cli
 		kgo.RequestTimeoutOverhead(max(f.timeout, 100*time.Millisecond)), // on top of the time a request itself may take
 	}, options...)...)
 	if err != nil {
-		return nil, &failure{exitUsage, "usage", err.Error(), ""}
+		return nil, &failure{exitUsage, "usage", err.Error(), "-b takes HOST:PORT, or several with commas between them"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
@@ -47,4 +56,40 @@ func (f *clientFlags) connect(ctx context.Context, options ...kgo.Opt) (*kgo.Cli
 		return nil, unreachable(f.brokers, err)
 	}
 	return client, nil
+}
+
+// cluster is a connection and the questions commands ask through it.
+type cluster struct {
+	*kadm.Client
+	raw     *kgo.Client
+	timeout time.Duration
+}
+
+// dial connects for a command that administers.
+func (f *clientFlags) dial(ctx context.Context) (*cluster, error) {
+	client, err := f.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	admin := kadm.NewClient(client)
+	admin.SetTimeoutMillis(int32(min(f.timeout, time.Hour).Milliseconds()))
+	return &cluster{admin, client, f.timeout}, nil
+}
+
+// patiently repeats a question while brokers answer that they are not ready for it, as they do for a moment after a start.
+func patiently[T any](ctx context.Context, cl *cluster, ask func() (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, cl.timeout)
+	defer cancel()
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		answer, err := ask()
+		var kafka *kerr.Error
+		if err == nil || !errors.As(err, &kafka) || !kafka.Retriable || kafka == kerr.UnknownTopicOrPartition {
+			return answer, err
+		}
+		select {
+		case <-ctx.Done():
+			return answer, err
+		case <-time.After(min(pause, 500*time.Millisecond)):
+		}
+	}
 }

@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -20,43 +21,60 @@ import (
 )
 
 type consumeFlags struct {
-	offset, format string
-	exit, json     bool
-	count          int64
-	partitions     []int32
+	offset, format, group string
+	exit, json            bool
+	count                 int64
+	partitions            []int32
 }
 
 func newConsume() *cobra.Command {
 	var f consumeFlags
 	c := &cobra.Command{
-		Use:   "consume TOPIC [-o OFFSET] [-e] [-n COUNT] [-p PARTITIONS] [-f FORMAT | -J]",
+		Use:   "consume TOPIC [-g GROUP] [-o OFFSET] [-e] [-n COUNT] [-p PARTITIONS] [-f FORMAT | -J]",
 		Short: "Print records",
 		Long: `Print records: the value and a newline each, or as -f and -J say. On a terminal each line has time, place and key as well.
 
-OFFSET is start, end, a number, -N for the last N of each partition, or a time: @1767225600000 (milliseconds since 1970),
-@2026-01-01T00:00:00Z, or @-90m for so long ago.
+OFFSET is ` + positionHelp + `.
+
+With -g it joins a consumer group: the group's members share the partitions, each goes on where the group stopped, and OFFSET only says
+where to begin in a partition in which the group never committed. What was printed is committed once the output has it; on exit it
+leaves the group. -e then stops where the partitions that it got end now.
 
 FORMAT is franz-go's, as in rpk: %t topic, %p partition, %o offset, %k key, %v value, %d timestamp, %h{%k=%v } headers, \n newline;
 "kcat:%s" takes kcat's letters instead. -J is kcat's JSON, one document on a line; bytes that are not UTF-8 become U+FFFD there.`,
 		Example: `  millrace consume greetings -n 1
   millrace consume orders -e -f '%p %o %k=%v\n'
-  millrace consume orders -o @-1h -J | jq .payload`,
-		Args: cobra.ExactArgs(1),
+  millrace consume orders -o @-1h -J | jq .payload
+  millrace consume orders -g payment`,
+		Args:              needs("TOPIC"),
+		ValidArgsFunction: completeFirst(everyTopic),
 	}
 	flags := addClientFlags(c, 15*time.Second)
 	c.Flags().StringVarP(&f.offset, "offset", "o", "start", "where to begin: start, end, N, -N, @TIME")
+	c.Flags().StringVarP(&f.group, "group", "g", "", "join this consumer group")
 	c.Flags().BoolVarP(&f.exit, "exit", "e", false, "stop where the topic ends now")
 	c.Flags().Int64VarP(&f.count, "count", "n", 0, "stop after that many records; 0 does not")
 	c.Flags().Int32SliceVarP(&f.partitions, "partitions", "p", nil, "only these partitions")
 	c.Flags().StringVarP(&f.format, "format", "f", "", "format of a record")
 	c.Flags().BoolVarP(&f.json, "json", "J", false, "kcat's JSON, one document on a line")
+	completeFlag(c, "offset", oneOf("start", "end", "-10", "@-1h"))
+	completeFlag(c, "group", complete(everyGroup))
+	completeFlag(c, "count", nothing)
+	completeFlag(c, "partitions", nothing)
+	completeFlag(c, "format", nothing)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		from, err := parseOffset(f.offset, time.Now())
+		from, err := parsePosition(f.offset, time.Now())
 		if err != nil {
 			return usage(c, fmt.Errorf("-o %s: %w", f.offset, err))
 		}
 		if f.json && f.format != "" {
 			return usage(c, errors.New("-f and -J exclude each other"))
+		}
+		if f.group != "" && len(f.partitions) > 0 {
+			return usage(c, errors.New("-g and -p exclude each other: the group divides the partitions"))
+		}
+		if f.count < 0 {
+			return usage(c, fmt.Errorf("-n %d: want 0 or more", f.count))
 		}
 		out := bufio.NewWriterSize(os.Stdout, 64<<10)
 		write, err := f.writer(out)
@@ -66,43 +84,6 @@ FORMAT is franz-go's, as in rpk: %t topic, %p partition, %o offset, %k key, %v v
 		return f.consume(c.Context(), flags, args[0], from, write, out)
 	}
 	return c
-}
-
-// parseOffset reads the argument of -o.
-func parseOffset(text string, now time.Time) (kgo.Offset, error) {
-	switch text {
-	case "start", "beginning", "earliest":
-		return kgo.NewOffset().AtStart(), nil
-	case "end", "latest":
-		return kgo.NewOffset().AtEnd(), nil
-	}
-	if at, ok := strings.CutPrefix(text, "@"); ok {
-		ms, err := parseTime(at, now)
-		return kgo.NewOffset().AfterMilli(ms), err
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	switch {
-	case err != nil || text[0] == '+':
-		return kgo.Offset{}, errors.New("want start, end, a number, -N or @TIME")
-	case text[0] == '-':
-		return kgo.NewOffset().AtEnd().Relative(n), nil
-	}
-	return kgo.NewOffset().At(n), nil
-}
-
-func parseTime(text string, now time.Time) (ms int64, err error) {
-	if ms, err := strconv.ParseInt(text, 10, 64); err == nil && ms >= 0 {
-		return ms, nil
-	}
-	if ago, err := time.ParseDuration(text); err == nil && ago < 0 {
-		return now.Add(ago).UnixMilli(), nil
-	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02"} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t.UnixMilli(), nil
-		}
-	}
-	return 0, errors.New("want milliseconds since 1970, a time like 2026-01-02T15:04:05Z (UTC), or how long ago like -1h30m")
 }
 
 // writer returns the function that prints one record.
@@ -194,91 +175,186 @@ func writeEnvelope(out io.Writer, r *kgo.Record) error {
 	return encoder.Encode(e)
 }
 
-func (f *consumeFlags) consume(ctx context.Context, flags *clientFlags, topic string, from kgo.Offset, write func(*kgo.Record) error, out *bufio.Writer) (err error) {
-	var pulse pulse
-	client, err := flags.connect(ctx,
-		kgo.WithHooks(&pulse),
+// consume prints until the user, the count or the end stops it.
+func (f *consumeFlags) consume(ctx context.Context, flags *clientFlags, topic string, from position, write func(*kgo.Record) error, out *bufio.Writer) (err error) {
+	r := &reading{flags: f, topic: topic, from: from, timeout: flags.timeout, brokers: flags.brokers, write: write, out: out, ends: map[int32]int64{}, next: map[int32]int64{}}
+	options := []kgo.Opt{
+		kgo.WithHooks(&r.pulse),
 		kgo.FetchMaxWait(min(5*time.Second, flags.timeout/2+time.Millisecond)), // so that a quiet topic is not taken for a dead broker
-		kgo.KeepControlRecords(),                    // they end a partition as well as others
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // an offset that is not there is an error, not another offset
-	)
+		kgo.KeepControlRecords(), // they end a partition as well as others
+	}
+	if f.group == "" {
+		options = append(options, kgo.ConsumeResetOffset(kgo.NoResetOffset())) // an offset that is not there is an error, not another offset
+	} else {
+		options = append(options, r.membership()...)
+	}
+	client, err := flags.connect(ctx, options...)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
-	t, err := findTopic(ctx, admin, topic)
+	r.client, r.cluster = client, &cluster{kadm.NewClient(client), client, flags.timeout}
+	defer func() {
+		client.CloseAllowingRebalance() // leaves the group
+	}()
+	t, err := r.cluster.findTopic(ctx, topic)
 	if err != nil {
 		return err
 	}
-	partitions := map[int32]kgo.Offset{}
-	for _, p := range t.Partitions.Numbers() {
-		partitions[p] = from
-	}
-	if len(f.partitions) > 0 {
-		chosen := map[int32]kgo.Offset{}
-		for _, p := range f.partitions {
-			if _, ok := partitions[p]; !ok {
-				return &failure{exitFailed, "unknown_topic_or_partition", fmt.Sprintf("%s has no partition %d (it has %d)", topic, p, len(partitions)), ""}
-			}
-			chosen[p] = from
-		}
-		partitions = chosen
-	}
-	ends := map[int32]int64{}
-	if f.exit {
-		if ends, err = partitionsToRead(ctx, admin, topic, partitions, f.offset); err != nil {
+	if f.group == "" {
+		ready, err := r.assign(ctx, t)
+		if err != nil || !ready {
 			return err
 		}
-		if len(ends) == 0 {
-			return nil
+	}
+	defer func() { err = errors.Join(err, r.settle(ctx)) }()
+	return r.read(ctx)
+}
+
+// reading is one run of consume.
+type reading struct {
+	flags   *consumeFlags
+	topic   string
+	from    position
+	timeout time.Duration
+	brokers []string
+	client  *kgo.Client
+	cluster *cluster
+	write   func(*kgo.Record) error
+	out     *bufio.Writer
+	pulse   pulse
+	printed int64
+	ends    map[int32]int64 // with -e: where to stop in each partition that is not read to there yet
+	next    map[int32]int64 // of those, where the reading is
+	member  membership
+}
+
+// assign begins without a group: with the partitions that -p names, or all. ready is false when there is nothing to read.
+func (r *reading) assign(ctx context.Context, t kadm.TopicDetail) (ready bool, err error) {
+	chosen := map[int32]kgo.Offset{}
+	for _, p := range t.Partitions.Numbers() {
+		if len(r.flags.partitions) == 0 {
+			chosen[p] = r.from.offset()
 		}
 	}
-	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: partitions})
-	defer func() { err = errors.Join(err, out.Flush()) }()
-	var printed int64
+	for _, p := range r.flags.partitions {
+		if _, ok := t.Partitions[p]; !ok {
+			return false, noSuchPartition(r.topic, p, len(t.Partitions))
+		}
+		chosen[p] = r.from.offset()
+	}
+	if r.flags.exit {
+		if err := r.findEnds(ctx, slices.Collect(maps.Keys(chosen)), nil); err != nil {
+			return false, err
+		}
+		if len(r.ends) == 0 {
+			return false, nil
+		}
+	}
+	r.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{r.topic: chosen})
+	return true, nil
+}
+
+// findEnds notes the end of each partition that has anything between where the reading begins and its end.
+func (r *reading) findEnds(ctx context.Context, numbers []int32, committed map[int32]int64) error {
+	all, err := r.cluster.bounds(ctx, r.topic)
+	if err != nil {
+		return err
+	}
+	begins, err := r.cluster.resolve(ctx, r.from, all)
+	if err != nil {
+		return err
+	}
+	for _, p := range numbers {
+		b, ok := all[r.topic][p]
+		if !ok {
+			b.err = errors.New("no answer about its offsets")
+		}
+		if b.err != nil {
+			return fmt.Errorf("%s partition %d: %w", r.topic, p, b.err)
+		}
+		begin := begins[r.topic][p]
+		if at, ok := committed[p]; ok {
+			begin = at
+		}
+		if b.start < b.end && begin < b.end {
+			r.ends[p], r.next[p] = b.end, max(begin, b.start)
+		}
+	}
+	return nil
+}
+
+func (r *reading) read(ctx context.Context) error {
 	for {
-		poll, cancel := context.WithTimeout(ctx, flags.timeout)
-		fetches := client.PollFetches(poll)
+		if r.finished() {
+			return r.callbackError()
+		}
+		wait := r.timeout
+		if r.flags.exit {
+			wait = min(wait, 300*time.Millisecond)
+		}
+		poll, cancel := context.WithTimeout(ctx, wait)
+		fetches := r.client.PollFetches(poll)
 		cancel()
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if errors.Is(fetches.Err0(), context.DeadlineExceeded) {
-			if pulse.silence() < flags.timeout {
-				continue
+			if r.pulse.silence() >= r.timeout {
+				return &failure{exitTimeout, "timeout", fmt.Sprintf("no answer from %s for %s", strings.Join(r.brokers, ","), r.timeout), "--timeout waits longer"}
 			}
-			return &failure{exitTimeout, "timeout", fmt.Sprintf("no answer from %s for %s", strings.Join(flags.brokers, ","), flags.timeout), "--timeout waits longer"}
-		}
-		for _, e := range fetches.Errors() {
-			if errors.Is(e.Err, kerr.OffsetOutOfRange) {
-				return &failure{exitFailed, "offset_out_of_range", fmt.Sprintf("%s partition %d does not have offset %s", topic, e.Partition, f.offset), "millrace topic describe shows the offsets there are"}
-			}
-			return fmt.Errorf("%s partition %d: %w", e.Topic, e.Partition, e.Err)
-		}
-		for records := fetches.RecordIter(); !records.Done(); {
-			r := records.Next()
-			end, limited := ends[r.Partition]
-			if f.exit && (!limited || r.Offset >= end) {
-				continue // came after we looked
-			}
-			if !r.Attrs.IsControl() {
-				if err := write(r); err != nil {
+			if r.flags.exit {
+				if err := r.passHoles(ctx); err != nil {
 					return err
 				}
-				printed++
 			}
-			if limited && r.Offset == end-1 {
-				delete(ends, r.Partition)
-			}
-			if printed == f.count && f.count > 0 || f.exit && len(ends) == 0 {
-				return nil
-			}
+			r.client.AllowRebalance()
+			continue
 		}
-		if err := out.Flush(); err != nil {
+		done, err := r.print(fetches)
+		if err := errors.Join(err, r.settle(ctx)); err != nil || done {
 			return err
 		}
+		r.client.AllowRebalance()
 	}
+}
+
+// print writes what was fetched; done says that there was enough.
+func (r *reading) print(fetches kgo.Fetches) (done bool, err error) {
+	for _, e := range fetches.Errors() {
+		if errors.Is(e.Err, kerr.OffsetOutOfRange) {
+			return false, &failure{exitFailed, "offset_out_of_range", fmt.Sprintf("%s partition %d does not have offset %s", r.topic, e.Partition, r.flags.offset), "millrace topic describe shows the offsets there are"}
+		}
+		if errors.Is(e.Err, context.DeadlineExceeded) {
+			continue
+		}
+		return false, fmt.Errorf("%s partition %d: %w", e.Topic, e.Partition, e.Err)
+	}
+	for records := fetches.RecordIter(); !records.Done(); {
+		one := records.Next()
+		end, limited := r.end(one.Partition)
+		if r.flags.exit && (!limited || one.Offset >= end) {
+			continue // came after we looked
+		}
+		if !one.Attrs.IsControl() {
+			if err := r.write(one); err != nil {
+				return false, err
+			}
+			r.printed++
+		}
+		r.note(one, end)
+		if r.finished() {
+			return true, nil
+		}
+	}
+	return false, r.callbackError()
+}
+
+// settle hands the output over, and only then commits what was printed.
+func (r *reading) settle(ctx context.Context) error {
+	if err := r.out.Flush(); err != nil {
+		return err
+	}
+	return r.commit(ctx)
 }
 
 // pulse remembers when a broker last answered. The client itself asks for ever.
@@ -294,46 +370,3 @@ func (p *pulse) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e2e kgo.BrokerE2E) {
 }
 
 func (p *pulse) silence() time.Duration { return time.Duration(time.Now().UnixNano() - p.last.Load()) }
-
-// partitionsToRead returns the end of each partition that has anything between where the reading begins and its end.
-func partitionsToRead(ctx context.Context, admin *kadm.Client, topic string, partitions map[int32]kgo.Offset, from string) (map[int32]int64, error) {
-	starts, err := admin.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	begin := func(p int32, start, end int64) int64 { return start }
-	switch {
-	case strings.HasPrefix(from, "@"):
-		ms, err := parseTime(from[1:], time.Now())
-		if err != nil {
-			return nil, err
-		}
-		after, err := admin.ListOffsetsAfterMilli(ctx, ms, topic)
-		if err != nil {
-			return nil, err
-		}
-		begin = func(p int32, _, _ int64) int64 { o, _ := after.Lookup(topic, p); return o.Offset }
-	case from == "end" || from == "latest":
-		begin = func(_ int32, _, end int64) int64 { return end }
-	default:
-		if n, err := strconv.ParseInt(from, 10, 64); err == nil && n >= 0 {
-			begin = func(int32, int64, int64) int64 { return n }
-		}
-	}
-	listed, err := admin.ListEndOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	ends := map[int32]int64{}
-	for p := range partitions {
-		start, _ := starts.Lookup(topic, p)
-		end, _ := listed.Lookup(topic, p)
-		if err := errors.Join(start.Err, end.Err); err != nil {
-			return nil, fmt.Errorf("%s partition %d: %w", topic, p, err)
-		}
-		if start.Offset < end.Offset && begin(p, start.Offset, end.Offset) < end.Offset {
-			ends[p] = end.Offset
-		}
-	}
-	return ends, nil
-}

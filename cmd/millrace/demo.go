@@ -60,7 +60,7 @@ The text is the source of the Go installation, or what --input names: a file, or
 		Example: `  millrace demo
   millrace demo --input /usr/share/doc
   millrace demo --durability replicated -o json | jq .paced`,
-		Args: cobra.NoArgs,
+		Args: needs(),
 	}
 	output := addOutput(c, "text", "json")
 	c.Flags().StringVar(&f.input, "input", "", "file or directory to read (default: src of the Go installation)")

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -22,6 +23,7 @@ const (
 	exitUsage     = 2 // wrong flags, arguments or configuration
 	exitUnhealthy = 3 // a check came out negative
 	exitTimeout   = 5
+	exitDenied    = 6 // not authenticated, or not authorized
 )
 
 // failure is an error as the user sees it.
@@ -42,11 +44,24 @@ func usage(c *cobra.Command, err error) *failure {
 	return &failure{exitUsage, "usage", err.Error(), "see " + c.CommandPath() + " --help"}
 }
 
+func denied(err *kerr.Error) bool {
+	return strings.HasSuffix(err.Message, "_AUTHORIZATION_FAILED") || err == kerr.SaslAuthenticationFailed
+}
+
 // explain turns any error into a failure.
 func explain(err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {
 		return f
+	}
+	var shards *kadm.ShardErrors
+	if errors.As(err, &shards) && len(shards.Errs) > 0 {
+		one := shards.Errs[0] // the others mostly say the same
+		f := *explain(one.Err)
+		if one.Broker.NodeID >= 0 && shards.Name != "" {
+			f.message = fmt.Sprintf("broker %d (%s:%d): %s", one.Broker.NodeID, one.Broker.Host, one.Broker.Port, f.message)
+		}
+		return &f
 	}
 	var timeout interface{ Timeout() bool }
 	var kafka *kerr.Error
@@ -55,6 +70,10 @@ func explain(err error) *failure {
 		return &failure{exitFailed, "interrupted", "interrupted", ""}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return &failure{exitTimeout, "timeout", "timed out: " + err.Error(), ""}
+	case errors.As(err, &kafka) && denied(kafka):
+		return &failure{exitDenied, strings.ToLower(kafka.Message), err.Error(), "the broker's ACLs or its SASL settings do not allow it"}
+	case errors.As(err, &kafka) && kafka == kerr.UnsupportedVersion:
+		return &failure{exitFailed, strings.ToLower(kafka.Message), err.Error(), "the broker does not have this API: millrace doctor shows what it has"}
 	case errors.As(err, &kafka):
 		return &failure{exitFailed, strings.ToLower(kafka.Message), err.Error(), ""}
 	}

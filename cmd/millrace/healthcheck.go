@@ -23,7 +23,7 @@ func newHealthcheck() *cobra.Command {
 		Short: "Exit 0 when a broker answers and knows its controller, 3 when not",
 		Example: `  millrace healthcheck
   millrace healthcheck -b 127.0.0.1:9092 --timeout 1s || restart-it`,
-		Args: cobra.NoArgs,
+		Args: needs(),
 	}
 	flags := addClientFlags(c, 3*time.Second)
 	output := addOutput(c, "text", "json")

@@ -74,10 +74,11 @@ func run(ctx context.Context, args []string) int {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "millrace",
-		Short: "A Kafka broker in one binary",
-		Long: `A Kafka broker in one binary, and the tools to use it.
-
-  millrace demo                               # see it work: a broker of its own, real data, every record verified
+		Short: "A Kafka broker in one binary, and the tools to use it",
+		Long: `Data goes to stdout, everything else to stderr; -o json prints one document, and errors as JSON. Every flag has an environment
+variable: MILLRACE_BROKERS for --brokers. Exit codes: 0 done, 1 failed, 2 wrong usage or not confirmed, 3 a check came out negative,
+5 no answer in time, 6 not allowed, 130 after Ctrl-C.`,
+		Example: `  millrace demo                               # see it work: a broker of its own, real data, every record verified
   millrace server                             # one node on 127.0.0.1:9092, data in ./millrace-data
   echo hello | millrace produce greetings
   millrace consume greetings -n 1`,
@@ -87,15 +88,17 @@ func newRoot() *cobra.Command {
 		Args:                       subcommandsOnly,
 		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
 		PersistentPreRunE:          func(c *cobra.Command, _ []string) error { return environment(c) },
-		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true}, // ours is newCompletion
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err) })
+	root.SetFlagErrorFunc(flagError)
 	root.SetOut(os.Stdout)
 	root.SetErr(os.Stderr)
 	root.Version = versionLine()
 	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetHelpTemplate(helpTemplate)
 	root.Flags().Bool("version", false, "print the version") // cobra's own would take -v too
-	root.AddCommand(newServer(), newDemo(), newProduce(), newConsume(), newTopic(), newHealthcheck(), newVersion())
+	root.AddCommand(newServer(), newDemo(), newProduce(), newConsume(), newTopic(), newGroup(), newConfig(), newCluster(), newDoctor(), newHealthcheck(),
+		newCompletion(), newVersion())
 	for _, c := range root.Commands() {
 		requireArgs(c)
 	}
@@ -116,6 +119,20 @@ func requireArgs(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		requireArgs(sub)
 	}
+}
+
+// flagError names the flag that was probably meant.
+func flagError(c *cobra.Command, err error) error {
+	f := usage(c, err)
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1 {
+		var names []string
+		c.Flags().VisitAll(func(flag *pflag.Flag) { names = append(names, flag.Name) })
+		if near := nearest(unknown.GetSpecifiedName(), names); near != "" {
+			f.hint = "did you mean --" + near + "? see " + c.CommandPath() + " --help"
+		}
+	}
+	return f
 }
 
 // subcommandsOnly is the Args of a command that only groups others.

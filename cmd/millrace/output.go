@@ -6,8 +6,11 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -16,6 +19,7 @@ import (
 // addOutput gives a command -o; the first choice is the default.
 func addOutput(c *cobra.Command, choices ...string) *string {
 	format := c.Flags().StringP("output", "o", choices[0], "format of the result: "+strings.Join(choices, ", "))
+	completeFlag(c, "output", oneOf(choices...))
 	c.PreRunE = func(c *cobra.Command, _ []string) error {
 		if !slices.Contains(choices, *format) {
 			return usage(c, fmt.Errorf("-o %s: unknown format (allowed %s)", *format, strings.Join(choices, ", ")))
@@ -33,13 +37,57 @@ func printJSON(w io.Writer, document any) error {
 	return encoder.Encode(document)
 }
 
-// printTable writes rows in columns; the first is the heading.
+// printTable writes rows in columns; the first is the heading. Empty cells at the end of a row leave no blanks.
 func printTable(w io.Writer, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
-		fmt.Fprintln(t, strings.Join(row, "\t"))
+		cells := make([]string, 0, len(row))
+		for _, cell := range row {
+			cells = append(cells, printable(cell))
+		}
+		for len(cells) > 1 && cells[len(cells)-1] == "" {
+			cells = cells[:len(cells)-1]
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	return t.Flush()
+}
+
+// printable quotes a text of others that would move a terminal's cursor or break a line: a group's name may be any text at all.
+func printable(text string) string {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return text
+	}
+	return strconv.Quote(text)
+}
+
+// orDash is a number, or - when there is none.
+func orDash(n *int64) string {
+	if n == nil {
+		return "-"
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+// ranges writes ascending numbers as short as it can: 0-3,7.
+func ranges(numbers []int32) string {
+	numbers = slices.Sorted(slices.Values(numbers))
+	var b strings.Builder
+	for i := 0; i < len(numbers); {
+		j := i
+		for j+1 < len(numbers) && numbers[j+1] == numbers[j]+1 {
+			j++
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprint(&b, numbers[i])
+		if j > i {
+			fmt.Fprintf(&b, "-%d", numbers[j])
+		}
+		i = j + 1
+	}
+	return b.String()
 }
 
 // interactive reports whether a person with a capable terminal looks at the file.

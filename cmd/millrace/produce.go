@@ -41,7 +41,8 @@ one, records fill a batch for one partition and go on to another. Exits 1 when a
 		Example: `  echo hello | millrace produce greetings
   millrace produce orders -K : < orders.txt          # key:value
   tail -f app.log | millrace produce logs -k web-1 -H env=prod -z zstd`,
-		Args: cobra.ExactArgs(1),
+		Args:              needs("TOPIC"),
+		ValidArgsFunction: completeFirst(everyTopic),
 	}
 	flags := addClientFlags(c, 30*time.Second)
 	output := addOutput(c, "text", "json")
@@ -51,6 +52,11 @@ one, records fill a batch for one partition and go on to another. Exits 1 when a
 	c.Flags().Int32VarP(&f.partition, "partition", "p", -1, "partition of every record; -1 leaves it to the key")
 	c.Flags().StringVarP(&f.codec, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
 	c.Flags().StringVar(&f.acks, "acks", "all", "all, 1 or 0")
+	completeFlag(c, "compression", oneOf("none", "gzip", "snappy", "lz4", "zstd"))
+	completeFlag(c, "acks", oneOf("all", "1", "0"))
+	for _, flag := range []string{"key", "key-delimiter", "header", "partition"} {
+		completeFlag(c, flag, nothing)
+	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		options, headers, err := f.options(c)
 		if err != nil {

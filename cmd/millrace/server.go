@@ -37,7 +37,7 @@ data in ./millrace-data. SIGTERM or Ctrl-C stops it in order and exits 0; the se
 		Example: `  millrace server
   millrace server --config /etc/millrace/server.properties
   millrace server --port 0 --ports-file ports.json -o millrace.durability=replicated -o num.partitions=6`,
-		Args: cobra.NoArgs,
+		Args: needs(),
 	}
 	c.Flags().StringVarP(&f.config, "config", "c", "", "Kafka server.properties to read; none is looked for")
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory for everything it keeps (default: log.dirs, else ./millrace-data)")

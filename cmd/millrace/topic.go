@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"golang.org/x/term"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/wire"
 )
@@ -23,7 +21,7 @@ import (
 func newTopic() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "topic",
-		Short: "Create, list, describe and delete topics",
+		Short: "Create, list, describe, alter, trim and delete topics",
 		Example: `  millrace topic create orders -p 6 -c retention.ms=3600000
   millrace topic list
   millrace topic describe orders`,
@@ -31,7 +29,7 @@ func newTopic() *cobra.Command {
 		SuggestionsMinimumDistance: 3,
 		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newTopicCreate(), newTopicList(), newTopicDescribe(), newTopicDelete())
+	c.AddCommand(newTopicCreate(), newTopicList(), newTopicDescribe(), newTopicAlter(), newTopicAddPartitions(), newTopicTrim(), newTopicDelete())
 	return c
 }
 
@@ -127,7 +125,8 @@ func newTopicCreate() *cobra.Command {
 		Example: `  millrace topic create orders
   millrace topic create orders payments -p 6
   millrace topic create audit -c cleanup.policy=compact -c millrace.durability=replicated`,
-		Args: cobra.MinimumNArgs(1),
+		Args:              needs("NAME..."),
+		ValidArgsFunction: nothing,
 	}
 	flags := addClientFlags(c, 15*time.Second)
 	output := addOutput(c, "text", "json")
@@ -135,6 +134,9 @@ func newTopicCreate() *cobra.Command {
 	replicas := c.Flags().Int16P("replicas", "r", -1, "replicas of each partition; -1 takes the broker's default.replication.factor")
 	settings := c.Flags().StringArrayP("config", "c", nil, "setting of the topic, key=value; repeatable")
 	lenient := c.Flags().Bool("if-not-exists", false, "do not fail when a topic is there already")
+	completeFlag(c, "partitions", nothing)
+	completeFlag(c, "replicas", nothing)
+	completeFlag(c, "config", topicSettings)
 	c.RunE = func(c *cobra.Command, names []string) error {
 		configs := map[string]*string{}
 		for _, s := range *settings {
@@ -144,12 +146,12 @@ func newTopicCreate() *cobra.Command {
 			}
 			configs[key] = &value
 		}
-		client, err := flags.connect(c.Context())
+		cl, err := flags.dial(c.Context())
 		if err != nil {
 			return err
 		}
-		defer client.Close()
-		created, err := kadm.NewClient(client).CreateTopics(c.Context(), *partitions, *replicas, configs, names...)
+		defer cl.Close()
+		created, err := cl.CreateTopics(c.Context(), *partitions, *replicas, configs, names...)
 		if err != nil {
 			return err
 		}
@@ -175,20 +177,20 @@ func newTopicList() *cobra.Command {
 		Short: "List topics",
 		Example: `  millrace topic list
   millrace topic list -o json | jq -r '.topics[].name'`,
-		Args: cobra.NoArgs,
+		Args: needs(),
 	}
 	flags := addClientFlags(c, 15*time.Second)
 	output := addOutput(c, "table", "json", "name")
 	internal := c.Flags().BoolP("internal", "i", false, "show the cluster's own topics too")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := flags.connect(c.Context())
+		cl, err := flags.dial(c.Context())
 		if err != nil {
 			return err
 		}
-		defer client.Close()
-		list := kadm.NewClient(client).ListTopics
+		defer cl.Close()
+		list := cl.ListTopics
 		if *internal {
-			list = kadm.NewClient(client).ListTopicsWithInternal
+			list = cl.ListTopicsWithInternal
 		}
 		topics, err := list(c.Context())
 		if err != nil {
@@ -225,18 +227,19 @@ func newTopicDescribe() *cobra.Command {
 		Example: `  millrace topic describe orders
   millrace topic describe orders --all
   millrace topic describe orders -o json | jq '.partitions[].end_offset'`,
-		Args: cobra.ExactArgs(1),
+		Args:              needs("NAME"),
+		ValidArgsFunction: completeFirst(everyTopic),
 	}
 	flags := addClientFlags(c, 15*time.Second)
 	output := addOutput(c, "table", "json")
 	all := c.Flags().Bool("all", false, "show every setting, not only those that differ from the default and the durability")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		client, err := flags.connect(c.Context())
+		cl, err := flags.dial(c.Context())
 		if err != nil {
 			return err
 		}
-		defer client.Close()
-		d, err := describeTopic(c.Context(), kadm.NewClient(client), args[0])
+		defer cl.Close()
+		d, err := cl.describeTopic(c.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -276,53 +279,48 @@ func newTopicDescribe() *cobra.Command {
 	return c
 }
 
-func describeTopic(ctx context.Context, admin *kadm.Client, name string) (*topicDescription, error) {
-	t, err := findTopic(ctx, admin, name)
+func (cl *cluster) describeTopic(ctx context.Context, name string) (*topicDescription, error) {
+	t, err := cl.findTopic(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	starts, err := admin.ListStartOffsets(ctx, name)
+	all, err := cl.bounds(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	ends, err := admin.ListEndOffsets(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	configs, err := admin.DescribeTopicConfigs(ctx, name)
+	settings, err := cl.settings(ctx, resource{kmsg.ConfigResourceTypeTopic, name})
 	if err != nil {
 		return nil, err
 	}
 	d := &topicDescription{Schema: "millrace.topic.describe/v1", Name: name, ID: wire.UUID(t.ID).String(), Internal: t.IsInternal}
 	for _, p := range t.Partitions.Sorted() {
 		row := partitionRow{Partition: p.Partition, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR, Start: -1, End: -1}
-		start, _ := starts.Lookup(name, p.Partition)
-		end, _ := ends.Lookup(name, p.Partition)
-		if err := errors.Join(p.Err, start.Err, end.Err); err != nil {
+		b, ok := all[name][p.Partition]
+		if !ok {
+			b.err = errors.New("no answer about its offsets")
+		}
+		if err := errors.Join(p.Err, b.err); err != nil {
 			row.Error = err.Error()
 		} else {
-			row.Start, row.End = start.Offset, end.Offset
+			row.Start, row.End = b.start, b.end
 		}
 		d.Partitions = append(d.Partitions, row)
 	}
-	for _, r := range configs {
-		for _, one := range r.Configs {
-			d.Configs = append(d.Configs, configRow{one.Key, one.Value, one.Source.String()})
-		}
+	for _, s := range settings {
+		d.Configs = append(d.Configs, configRow{s.Name, s.Value, s.Source})
 	}
-	slices.SortFunc(d.Configs, func(a, b configRow) int { return strings.Compare(a.Name, b.Name) })
 	return d, nil
 }
 
 // findTopic asks for one topic without creating it.
-func findTopic(ctx context.Context, admin *kadm.Client, name string) (kadm.TopicDetail, error) {
-	topics, err := admin.ListTopicsWithInternal(ctx, name)
+func (cl *cluster) findTopic(ctx context.Context, name string) (kadm.TopicDetail, error) {
+	topics, err := cl.ListTopicsWithInternal(ctx, name)
 	if err != nil {
 		return kadm.TopicDetail{}, err
 	}
 	t := topics[name]
 	if errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
-		return t, noSuchTopic(name)
+		return t, cl.noSuchTopic(ctx, name)
 	}
 	if t.Err != nil {
 		return t, fmt.Errorf("%s: %w", name, t.Err)
@@ -330,8 +328,17 @@ func findTopic(ctx context.Context, admin *kadm.Client, name string) (kadm.Topic
 	return t, nil
 }
 
-func noSuchTopic(name string) error {
-	return &failure{exitFailed, "unknown_topic_or_partition", fmt.Sprintf("there is no topic %q", name), "millrace topic list shows those there are"}
+// noSuchTopic names the topic that was probably meant.
+func (cl *cluster) noSuchTopic(ctx context.Context, name string) error {
+	var names []string
+	if topics, err := cl.ListTopicsWithInternal(ctx); err == nil {
+		names = topics.Names()
+	}
+	return &failure{exitFailed, "unknown_topic_or_partition", fmt.Sprintf("there is no topic %q", name), didYouMean(name, names, "millrace topic list shows those there are")}
+}
+
+func noSuchPartition(topic string, partition int32, there int) error {
+	return &failure{exitFailed, "unknown_topic_or_partition", fmt.Sprintf("%s has no partition %d (it has %d)", topic, partition, there), "the first partition is 0"}
 }
 
 func numbers(list []int32) string {
@@ -342,81 +349,131 @@ func numbers(list []int32) string {
 	return strings.Join(s, ",")
 }
 
+type (
+	topicDeletion struct {
+		Name       string `json:"name"`
+		Found      bool   `json:"found"`
+		Partitions int    `json:"partitions"`
+		Records    int64  `json:"records"` // at most: the offsets between start and end
+		Error      string `json:"error,omitempty"`
+	}
+	topicDeletions struct {
+		Schema  string          `json:"schema"`
+		Applied bool            `json:"applied"`
+		Topics  []topicDeletion `json:"topics"`
+	}
+)
+
 func newTopicDelete() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "delete NAME... [--yes]",
 		Short: "Delete topics with all their records",
+		Long:  consentHelp,
 		Example: `  millrace topic delete orders
   millrace topic delete orders payments --yes`,
-		Args: cobra.MinimumNArgs(1),
+		Args:              needs("NAME..."),
+		ValidArgsFunction: complete(everyTopic),
 	}
 	flags := addClientFlags(c, 15*time.Second)
 	output := addOutput(c, "text", "json")
-	yes := c.Flags().BoolP("yes", "y", false, "do not ask")
+	agreed := addConsent(c)
 	lenient := c.Flags().Bool("if-exists", false, "do not fail when a topic is not there")
 	c.RunE = func(c *cobra.Command, names []string) error {
-		client, err := flags.connect(c.Context())
+		cl, err := flags.dial(c.Context())
 		if err != nil {
 			return err
 		}
-		defer client.Close()
-		admin := kadm.NewClient(client)
-		if !*yes {
-			if err := confirmDelete(c.Context(), admin, names, *lenient); err != nil {
-				return err
-			}
-		}
-		deleted, err := admin.DeleteTopics(c.Context(), names...)
+		defer cl.Close()
+		plan, err := cl.planTopicDeletions(c.Context(), names, *lenient)
 		if err != nil {
 			return err
 		}
-		results := topicResults{Schema: "millrace.topic.delete/v1"}
-		for _, name := range names {
-			t := deleted[name]
-			r := topicResult{Name: name, Error: kafkaError(t.Err, t.ErrMessage)}
-			if *lenient && errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
-				r.Error = ""
-			}
-			results.Topics = append(results.Topics, r)
-		}
-		return results.finish(*output, "deleted")
+		return plan.carryOut(c.Context(), cl, *output, agreed, *lenient)
 	}
 	return c
 }
 
-// confirmDelete shows what would go, and asks on a terminal; without one only --yes will do.
-func confirmDelete(ctx context.Context, admin *kadm.Client, names []string, lenient bool) error {
-	topics, err := admin.ListTopicsWithInternal(ctx, names...)
+// planTopicDeletions finds what would go.
+func (cl *cluster) planTopicDeletions(ctx context.Context, names []string, lenient bool) (*topicDeletions, error) {
+	topics, err := cl.ListTopicsWithInternal(ctx, names...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	maps.DeleteFunc(topics, func(_ string, t kadm.TopicDetail) bool { return errors.Is(t.Err, kerr.UnknownTopicOrPartition) })
+	all, err := cl.bounds(ctx, topics.Names()...)
+	if err != nil {
+		return nil, err
+	}
+	plan := &topicDeletions{Schema: "millrace.topic.delete/v1", Topics: []topicDeletion{}}
 	for _, name := range names {
-		if !topics.Has(name) && !lenient {
-			return noSuchTopic(name)
+		d := topicDeletion{Name: name, Found: topics.Has(name), Partitions: len(topics[name].Partitions)}
+		if !d.Found && !lenient {
+			return nil, cl.noSuchTopic(ctx, name)
+		}
+		for _, b := range all[name] {
+			d.Records += max(b.end-b.start, 0)
+		}
+		plan.Topics = append(plan.Topics, d)
+	}
+	return plan, nil
+}
+
+// carryOut shows the plan, asks, and deletes.
+func (p *topicDeletions) carryOut(ctx context.Context, cl *cluster, output string, agreed *consent, lenient bool) error {
+	var found []string
+	for _, t := range p.Topics {
+		if !t.Found {
+			continue
+		}
+		found = append(found, t.Name)
+		if output == "json" || agreed.yes && !agreed.dryRun {
+			continue
+		}
+		if _, err := fmt.Printf("would delete %s: %s, up to %s\n", printable(t.Name), counted(t.Partitions, "partition"), counted(int(t.Records), "record")); err != nil {
+			return err
 		}
 	}
-	if len(topics) == 0 {
-		return nil
+	var err error
+	if len(found) > 0 {
+		var proceed bool
+		if proceed, err = agreed.given(output, "deleted"); proceed {
+			err = p.apply(ctx, cl, found, lenient)
+		}
 	}
-	ends, err := admin.ListEndOffsets(ctx, topics.Names()...)
+	if output == "json" {
+		if err := printJSON(os.Stdout, p); err != nil {
+			return err
+		}
+	}
+	if p.Applied && output != "json" {
+		for _, t := range p.Topics {
+			if t.Found && t.Error == "" {
+				if _, err := fmt.Printf("deleted %s\n", printable(t.Name)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return err
+}
+
+func (p *topicDeletions) apply(ctx context.Context, cl *cluster, found []string, lenient bool) error {
+	deleted, err := cl.DeleteTopics(ctx, found...)
 	if err != nil {
 		return err
 	}
-	for _, name := range topics.Names() {
-		var records int64
-		for _, end := range ends[name] {
-			records += max(end.Offset, 0)
+	p.Applied = true
+	var failed []string
+	for i, t := range p.Topics {
+		one := deleted[t.Name]
+		if one.Err == nil || lenient && errors.Is(one.Err, kerr.UnknownTopicOrPartition) {
+			continue
 		}
-		fmt.Fprintf(os.Stderr, "would delete %s: %s, up to %s records\n", name, counted(len(topics[name].Partitions), "partition"), thousands(records))
+		p.Topics[i].Error = kafkaError(one.Err, one.ErrMessage)
+		failed = append(failed, printable(t.Name)+": "+p.Topics[i].Error)
 	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return &failure{exitUsage, "confirmation_needed", "nothing was deleted", "--yes deletes without asking"}
-	}
-	fmt.Fprint(os.Stderr, "type yes to delete: ")
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-	if strings.TrimSpace(answer) != "yes" {
-		return &failure{exitFailed, "not_confirmed", "nothing was deleted", ""}
+	if len(failed) > 0 {
+		return &failure{exitFailed, "failed", strings.Join(failed, "\n          "), ""}
 	}
 	return nil
 }

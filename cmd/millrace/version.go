@@ -53,7 +53,7 @@ func newVersion() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version, and with -o json what it speaks",
 		Example: "  millrace version\n  millrace version -o json | jq '.apis'",
-		Args:    cobra.NoArgs,
+		Args:    needs(),
 	}
 	output := addOutput(c, "text", "json")
 	c.RunE = func(*cobra.Command, []string) error {
