@@ -77,7 +77,7 @@ func (n *Node) createTopicsResponse(results []meta.TopicResult) *wire.CreateTopi
 			continue
 		}
 		t.TopicID, t.NumPartitions, t.ReplicationFactor = r.ID, r.Partitions, r.ReplicationFactor
-		for _, e := range n.config.DescribeTopic(r.Config) {
+		for _, e := range n.config.EffectiveTopic(r.Config) {
 			s := t.AddConfig()
 			s.Name, s.Value, s.ReadOnly, s.ConfigSource, s.IsSensitive = e.Name, entryValue(e), e.ReadOnly, int8(e.Source), e.Sensitive
 		}
@@ -100,6 +100,10 @@ func (n *Node) topicRules() *meta.Rules {
 		CheckConfig: func(overrides map[string]string) error {
 			_, err := n.config.TopicConfig(overrides)
 			return err
+		},
+		CheckBroker: n.config.CheckDynamic,
+		ListConfig: func(kind meta.ResourceType, name string) (def string, list, known bool) {
+			return config.ListSetting(kind == meta.TopicResource, name)
 		},
 	}
 }

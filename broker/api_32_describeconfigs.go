@@ -13,9 +13,9 @@ import (
 //
 //   - No keys named, null or an empty list, means all settings; names that are no settings are passed over.
 //   - A broker's settings are known to itself alone, so it must be asked. The broker named "" is the default of all brokers: what has been set
-//     for all at run time, which needs IncrementalAlterConfigs, so it is empty yet.
+//     for all at run time.
 //   - An answer is at most about 32 MiB, whatever the request; the resources it has no room for are refused and can be asked for again.
-//   - Groups, client metrics and the log levels of a broker have no settings here; a resource of these kinds is refused.
+//   - Groups and client metrics have no settings here; a resource of these kinds is refused. A broker's loggers have none: the answer is empty.
 
 const (
 	topicResource        = 2
@@ -118,21 +118,31 @@ func (d *configsAnswer) entries(kind int8, name string) ([]config.Entry, *refusa
 		return n.config.DescribeTopic(t.Config), nil
 	case brokerResource:
 		if name == "" {
-			return nil, nil
+			return n.config.DescribeDefault(), nil
 		}
 		id, err := strconv.ParseInt(name, 10, 32)
 		switch {
 		case err != nil:
 			return nil, &refusal{wire.InvalidRequest, fmt.Sprintf("Broker id must be an integer, but it is: %s", name)}
 		case int32(id) != n.id:
-			return nil, &refusal{wire.InvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d or empty string, but received %s", n.id, name)}
+			return nil, &refusal{wire.InvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d or empty string, but received %d", n.id, id)}
 		}
 		if d.broker == nil {
 			d.broker = n.config.Describe()
 		}
 		return d.broker, nil
 	case brokerLoggerResource:
-		return nil, &refusal{wire.InvalidRequest, "The log levels of this broker cannot be described."}
+		if name == "" {
+			return nil, &refusal{wire.InvalidRequest, "Broker id must not be empty"}
+		}
+		id, err := strconv.ParseInt(name, 10, 32)
+		switch {
+		case err != nil:
+			return nil, &refusal{wire.InvalidRequest, fmt.Sprintf("Broker id must be an integer, but it is: %s", name)}
+		case int32(id) != n.id:
+			return nil, &refusal{wire.InvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d but received %d", n.id, id)}
+		}
+		return nil, nil
 	}
 	return nil, &refusal{wire.InvalidRequest, wire.InvalidRequest.Message()}
 }

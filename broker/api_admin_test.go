@@ -440,7 +440,7 @@ func TestApiVersionsHandshake(t *testing.T) {
 		req.ClientSoftwareName, req.ClientSoftwareVersion = name, version
 		return req
 	}
-	want := map[int16][2]int16{0: {0, 13}, 1: {4, 18}, 2: {1, 11}, 3: {0, 13}, 18: {0, 5}, 19: {2, 7}, 20: {1, 6}, 22: {0, 5}, 23: {2, 4}, 32: {1, 4}, 60: {0, 2}}
+	want := map[int16][2]int16{0: {0, 13}, 1: {4, 18}, 2: {1, 11}, 3: {0, 13}, 18: {0, 5}, 19: {2, 7}, 20: {1, 6}, 22: {0, 5}, 23: {2, 4}, 32: {1, 4}, 33: {0, 2}, 44: {0, 1}, 60: {0, 2}}
 	for v := int16(0); v <= 5; v++ {
 		resp := askAdmin[*kmsg.ApiVersionsResponse](a, request(v, "test", "1.0"))
 		if resp.ErrorCode != 0 || len(resp.ApiKeys) < len(want) {
@@ -816,7 +816,7 @@ func TestDescribeConfigs31(t *testing.T) {
 			"segment.bytes":       {"1048576", 1, 3, 2},
 			"cleanup.policy":      {"delete", 5, 7, 1},
 			"min.insync.replicas": {"1", 5, 3, 1},
-			"retention.ms":        {"18000000", 4, 5, 2}, // 5 hours, set in the broker's configuration
+			"retention.ms":        {"18000000", 5, 5, 0}, // 5 hours, set in the broker's configuration; Kafka does not say so
 			"millrace.durability": {"replicated", 1, 2, 2},
 			"max.message.bytes":   {"1048588", 5, 3, 1},
 		} {
@@ -883,7 +883,9 @@ func TestDescribeConfigs31(t *testing.T) {
 		{kmsg.ConfigResourceTypeBroker, "2", 42},
 		{kmsg.ConfigResourceTypeBroker, "x", 42},
 		{kmsg.ConfigResourceTypeBroker, "", 0},
-		{kmsg.ConfigResourceTypeBrokerLogger, "1", 42},
+		{kmsg.ConfigResourceTypeBrokerLogger, "1", 0},
+		{kmsg.ConfigResourceTypeBrokerLogger, "2", 42},
+		{kmsg.ConfigResourceTypeBrokerLogger, "", 42},
 		{99, "x", 42},
 	} {
 		r := askAdmin[*kmsg.DescribeConfigsResponse](a, describeRequest(4, c.kind, c.name)).Resources[0]

@@ -88,9 +88,10 @@ type Node struct {
 	ended    sync.Once
 }
 
-// limits are the settings a hot handler needs, read once.
+// limits are the settings that are needed too often to look them up.
 type limits struct {
-	fetchMaxBytes int32 // fetch.max.bytes: of one response, whatever the client allows
+	fetchMaxBytes int32        // fetch.max.bytes: of one response, whatever the client allows
+	connections   atomic.Int64 // max.connections, which changes at run time
 }
 
 // image is the newest cluster image this node has applied.
@@ -110,8 +111,9 @@ func Start(o Options) (*Node, error) {
 		workers:       newWorkers(),
 		fetchTimers:   newTimers(),
 		produceTimers: newTimers(),
-		limits:        limits{fetchMaxBytes: int32(o.Config.Int("fetch.max.bytes"))},
 	}
+	n.limits.fetchMaxBytes = int32(o.Config.Int("fetch.max.bytes"))
+	n.limits.connections.Store(o.Config.Int64("max.connections"))
 	n.sessions = newSessions(o.Config.Int("max.incremental.fetch.session.cache.slots"))
 	n.housework.stop, n.housework.done = make(chan struct{}), make(chan struct{})
 	if err := n.open(); err != nil {
@@ -248,9 +250,7 @@ func (n *Node) listen() (err error) {
 	if budget := n.config.Int64("queued.max.request.bytes"); budget > 0 {
 		o.Budget = budget
 	}
-	if most := n.config.Int("max.connections"); most < 1<<31-1 {
-		o.MaxConnections = most
-	}
+	o.Connections = func() int { return int(n.limits.connections.Load()) }
 	for _, l := range n.config.Listeners() {
 		o.Listeners = append(o.Listeners, netio.Listener{Name: l.Name, Host: l.Host, Port: l.Port})
 	}

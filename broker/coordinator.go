@@ -84,7 +84,7 @@ func (n *Node) loadGroups() {
 
 // onImage follows the cluster image: the partitions first, then the groups that depend on them. On the quorum's goroutine.
 func (n *Node) onImage(old, new *meta.Image) {
-	n.table.Apply(old, new)
+	n.apply(old, new)
 	meta.EachTopicChange(old, new, func(was, is *meta.Topic) {
 		switch {
 		case was != nil && was.Name == coord.Topic:

@@ -129,9 +129,9 @@ func (a *acceptor) run(l *listener) {
 			a.survive(l, err)
 			continue
 		}
-		if n := s.open.Add(1); n > int64(s.options.MaxConnections) {
+		if n, most := s.open.Add(1), s.mostConnections(); n > int64(most) {
 			s.refused.Add(1)
-			s.noise.warn("connection refused: too many are open", "client", addrPort(nc.RemoteAddr()), "listener", l.name, "maxConnections", s.options.MaxConnections)
+			s.noise.warn("connection refused: too many are open", "client", addrPort(nc.RemoteAddr()), "listener", l.name, "maxConnections", most)
 			_ = nc.Close() // it has heard nothing from us
 			s.closedOne(1)
 			continue
@@ -145,6 +145,14 @@ func (a *acceptor) run(l *listener) {
 		}
 		pending <- enrolment{c, result}
 	}
+}
+
+// mostConnections is how many connections may be open now.
+func (s *Server) mostConnections() int {
+	if s.options.Connections == nil {
+		return s.options.MaxConnections
+	}
+	return min(s.options.Connections(), s.options.MaxConnections)
 }
 
 // newConn makes the connection and gives it to the loop that has the fewest.

@@ -53,6 +53,7 @@ type Options struct {
 	Loops          int           // event loops; default GOMAXPROCS
 	MaxFrame       int           // bytes of one request's payload; default 100 MiB
 	MaxConnections int           // default and upper limit: what the limit of open files leaves
+	Connections    func() int    // most at a time, asked at each accept; nil: MaxConnections, which it cannot exceed
 	IdleTimeout    time.Duration // a connection without traffic and without a request in work is closed; default 10 minutes, < 0 is never
 	Budget         int64         // bytes that frames and unsent replies of all connections may hold together; default 128 MiB. See budget.go for what may exceed it
 	MaxQueued      int           // requests of one connection in work or with their reply unsent; default 512. At the limit reading pauses

@@ -519,12 +519,29 @@ func (p *Partition) become(self int32, m *meta.Partition) {
 			done = p.mu.acks.takeAll(wire.NotLeaderOrFollower)
 		}
 	}
-	// The topic may have become durable: what it has so far is flushed now, or no later append would be acknowledged before.
-	c := p.Topic.Config()
-	flush := p.unflushedLocked(c)
-	if more := p.advanceLocked(c, &wake); done == nil {
+	flush, more := p.settleLocked(&wake)
+	if done == nil {
 		done = more
 	}
+	p.mu.Unlock()
+	p.flushUnlocked(flush)
+	done.finish()
+	wake.fire()
+}
+
+// settleLocked does what new settings or a new role ask for. The topic may have become durable: what it has so far is flushed now, or no
+// later append would be acknowledged before. flush: to be queued after unlock.
+func (p *Partition) settleLocked(wake *woken) (flush bool, done *AckWaiter) {
+	c := p.Topic.Config()
+	flush = p.unflushedLocked(c)
+	return flush, p.advanceLocked(c, wake)
+}
+
+// reconfigure takes over changed settings of the topic.
+func (p *Partition) reconfigure() {
+	var wake woken
+	p.mu.Lock()
+	flush, done := p.settleLocked(&wake)
 	p.mu.Unlock()
 	p.flushUnlocked(flush)
 	done.finish()

@@ -19,7 +19,7 @@ import (
 type Options struct {
 	Dir    *engine.Dir
 	NodeID int32
-	Config func(set map[string]string) (config.TopicConfig, error) // a topic's settings over the broker's
+	Config func(set map[string]string) (config.TopicConfig, error) // a topic's settings, as far as they are right, over the broker's
 	Flush  *Flusher
 	Go     func(job func()) // runs a job that may block: removal of a log
 	Log    *slog.Logger
@@ -28,7 +28,8 @@ type Options struct {
 // Table finds partitions by topic name and by topic id. Lookups take no lock and allocate nothing; Apply alone changes it.
 type Table struct {
 	o      Options
-	mu     sync.Mutex // one Apply at a time
+	mu     sync.Mutex          // one Apply at a time
+	shared *config.TopicConfig // the last one made, under mu: most topics have the same
 	byName [shards]atomic.Pointer[map[string]*Topic]
 	byID   [shards]atomic.Pointer[map[wire.UUID]*Topic]
 }
@@ -202,22 +203,7 @@ func (t *Table) change(e *edits, is *meta.Topic) {
 		tp = &Topic{Name: is.Name, ID: is.ID, Internal: meta.Internal(is.Name)}
 		tp.partitions.Store(&[]*Partition{})
 	}
-	c, err := t.o.Config(is.Config)
-	if err != nil {
-		// The controller has validated the settings; a node with another version of the table keeps what it has, or the defaults.
-		t.o.Log.Error("topic settings not understood", "topic", is.Name, "err", err)
-		if tp.Config() != nil {
-			c = *tp.Config()
-		} else if c, err = t.o.Config(nil); err != nil {
-			panic("replica: the broker's own topic defaults are invalid: " + err.Error())
-		}
-	}
-	if tp.Internal {
-		c.Durability = config.Fsync // D8: whatever the settings say
-	}
-	if was := tp.Config(); was == nil || *was != c {
-		tp.config.Store(&c)
-	}
+	t.configure(tp, is.Config)
 	logConfig := engineConfig(tp.Config())
 
 	published := *tp.partitions.Load()
@@ -239,6 +225,46 @@ func (t *Table) change(e *edits, is *meta.Topic) {
 	if created {
 		e.add(tp)
 	}
+}
+
+// configure brings a topic's settings up to date and tells whether they have changed.
+func (t *Table) configure(tp *Topic, set map[string]string) bool {
+	c, err := t.o.Config(set)
+	if err != nil {
+		// The controller has validated them; this node knows another version of the table, or the broker's defaults have changed since.
+		t.o.Log.Warn("some settings of a topic are not valid here", "topic", tp.Name, "err", err)
+	}
+	if tp.Internal {
+		c.Durability = config.Fsync // D8: whatever the settings say
+	}
+	if was := tp.Config(); was != nil && *was == c {
+		return false
+	}
+	if t.shared == nil || *t.shared != c {
+		t.shared = &c
+	}
+	tp.config.Store(t.shared)
+	return true
+}
+
+// Reconfigure applies new defaults of the broker to every topic of the image. Topics whose settings stay the same cost a comparison.
+func (t *Table) Reconfigure(im *meta.Image) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	im.EachTopic(func(is *meta.Topic) bool {
+		tp := t.TopicByID(is.ID)
+		if tp == nil || !t.configure(tp, is.Config) {
+			return true
+		}
+		logConfig := engineConfig(tp.Config())
+		for _, p := range *tp.partitions.Load() {
+			if p != nil {
+				p.log.SetConfig(logConfig)
+				p.reconfigure()
+			}
+		}
+		return true
+	})
 }
 
 // remove takes a topic out of the table, fails what waits on it, and has its logs removed.

@@ -1,7 +1,7 @@
 // Package config knows Kafka's settings: one table of the broker's and the topics' names, types, units, defaults and ranges,
 // the reader of server.properties, and the values in force.
 //
-// Precedence: -o key=value, then the file, then the default. A topic setting that is not set on the topic takes the broker
+// Precedence: what was set at run time for this broker, then for all brokers, then -o key=value, the file, the default. A topic setting that is not set on the topic takes the broker
 // setting that is its synonym (milliseconds before minutes before hours), then its own default.
 package config
 
@@ -105,6 +105,7 @@ type Config struct {
 // state is never changed once it is published.
 type state struct {
 	set        map[string]value
+	dynamic    [2]layer // set at run time: for this broker, for all brokers
 	listeners  []Listener
 	advertised []Listener
 	topic      TopicConfig // of a topic without settings of its own
@@ -130,9 +131,11 @@ func setting(name string) *Setting {
 
 // get returns the value in force as it is written.
 func (st *state) get(s *Setting) (text string, null bool, source Source) {
-	name := s.Name
-	if name == "broker.id" { // the older name always shows what node.id is
-		name = "node.id"
+	name := idName(s.Name)
+	for i := range st.dynamic {
+		if text, ok := st.dynamic[i].of(s); ok {
+			return text, false, st.dynamic[i].source
+		}
 	}
 	if v, ok := st.set[name]; ok {
 		return v.text, false, v.source
@@ -156,8 +159,11 @@ func (c *Config) IsNull(name string) bool {
 func (c *Config) Int(name string) int { return int(c.Int64(name)) }
 
 // Int64 returns a number without a fraction; 0 when it is null.
-func (c *Config) Int64(name string) int64 {
-	n, _ := strconv.ParseInt(c.String(name), 10, 64) // checked when it was set
+func (c *Config) Int64(name string) int64 { return c.state.Load().int64(name) }
+
+func (st *state) int64(name string) int64 {
+	text, _, _ := st.get(setting(name))
+	n, _ := strconv.ParseInt(text, 10, 64) // checked when it was set
 	return n
 }
 
@@ -205,12 +211,15 @@ func (c *Config) Source(name string) Source {
 func (c *Config) Set(name, text string) error {
 	c.changing.Lock()
 	defer c.changing.Unlock()
-	l := loader{set: maps.Clone(c.state.Load().set)}
+	was := c.state.Load()
+	l := loader{set: maps.Clone(was.set)}
 	l.put(name, text, "-o")
 	st := l.finish()
 	if err := l.err(); err != nil {
 		return err
 	}
+	st.dynamic = was.dynamic
+	st.topic = st.topicDefaults()
 	c.state.Store(st)
 	return nil
 }

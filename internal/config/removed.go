@@ -39,16 +39,8 @@ func removedWhy(name string) string {
 // plugin reports whether the name belongs to something outside Kafka's own table that a file may well hold: a listener's own
 // copy of a setting, a plug-in's settings, logging.
 func plugin(name string) bool {
-	if rest, ok := strings.CutPrefix(name, "listener.name."); ok {
-		for {
-			var found bool
-			if _, rest, found = strings.Cut(rest, "."); !found {
-				return false
-			}
-			if lookup(Broker, rest) != nil {
-				return true
-			}
-		}
+	if s, base := brokerSetting(name); s != nil && base != name {
+		return true
 	}
 	for _, prefix := range []string{"rlmm.config.", "rsm.config.", "log4j", "kafka.logger", "config.providers."} {
 		if strings.HasPrefix(name, prefix) {

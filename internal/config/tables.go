@@ -52,7 +52,7 @@ var Broker = []Setting{
 	{Name: "controller.quota.window.num", Type: Int, Default: "11", Min: 1, Max: maxInt, Support: NoEffect, Doc: "How many windows the rate of topic changes is averaged over."},
 	{Name: "controller.quota.window.size.seconds", Type: Int, Default: "1", Min: 1, Max: maxInt, Support: NoEffect, Doc: "Length of one window for the rate of topic changes."},
 	{Name: "controller.socket.timeout.ms", Type: Int, Default: "30000", Min: minInt, Max: maxInt, Support: NoEffect, Doc: "Socket time-out between controller and brokers."},
-	{Name: "cordoned.log.dirs", Type: List, Update: PerBroker, Support: NoEffect, Doc: "Log directories that take no new partitions."},
+	{Name: "cordoned.log.dirs", Type: List, Update: PerBroker, Support: Refused, Why: "there is one log directory, which has to take all partitions", Doc: "Log directories that take no new partitions."},
 	{Name: "create.topic.policy.class.name", Type: Class, Null: true, Support: Refused, Why: "Java classes cannot be loaded", Doc: "Java class that decides which topics may be created."},
 	{Name: "default.replication.factor", Type: Int, Default: "1", Min: minInt, Max: maxInt, Doc: "Replicas of a topic that is created without a number of its own."},
 	{Name: "delegation.token.expiry.check.interval.ms", Type: Long, Default: "3600000", Min: 1, Max: maxLong, Support: NoEffect, Doc: "Time between two sweeps for delegation tokens that have expired."},

@@ -1,8 +1,8 @@
 package config
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,8 +46,12 @@ type TopicConfig struct {
 	MaxCompactionLagMs   int64
 	MinCleanableRatio    float64
 	MaxMessageBytes      int32
-	MaxDecompressedBytes int32  // of one record
-	CompressionType      string // producer: as it came
+	MaxDecompressedBytes int32 // of one record
+	Recompress           bool  // batches are stored with Codec, whatever the producer used
+	Codec                int8  // Kafka's number: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd
+	GzipLevel            int32
+	LZ4Level             int32
+	ZstdLevel            int32
 	LogAppendTime        bool
 	TimestampBeforeMaxMs int64
 	TimestampAfterMaxMs  int64
@@ -59,53 +63,38 @@ type TopicConfig struct {
 	HeaderOnly           bool // millrace.batch.validation=header, and not compacted
 }
 
-// TopicConfig applies the topic's own settings over the broker's. The error names key, value and limits.
+// TopicConfig applies the topic's own settings over the broker's. What is wrong with them is told in Kafka's words; the result then has
+// those that are right.
 func (c *Config) TopicConfig(set map[string]string) (TopicConfig, error) {
 	t := c.state.Load().topic
 	if len(set) == 0 {
 		return t, nil
 	}
-	var errs []error
-	for key, text := range set {
-		if err := ValidateTopic(key, text); err != nil {
-			errs = append(errs, err)
-			continue
+	var mistakes, strangers []error
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		text := set[key]
+		switch err := refuseTopic(key, text); {
+		case err == nil:
+			t.apply(key, strings.TrimSpace(text))
+		case lookup(Topic, key) == nil:
+			strangers = append(strangers, err)
+		default:
+			mistakes = append(mistakes, err)
 		}
-		t.apply(key, strings.TrimSpace(text))
 	}
-	if len(errs) > 0 {
-		slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-		return TopicConfig{}, errors.Join(errs...)
-	}
+	mistakes = append(strangers, mistakes...) // Kafka looks at the names first
 	if t.MinCompactionLagMs > t.MaxCompactionLagMs {
-		return TopicConfig{}, fmt.Errorf("min.compaction.lag.ms: larger than max.compaction.lag.ms (got %d and %d)", t.MinCompactionLagMs, t.MaxCompactionLagMs)
+		message := fmt.Sprintf("conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)", t.MinCompactionLagMs, t.MaxCompactionLagMs)
+		mistakes = append(mistakes, refused(message))
 	}
 	if _, asked := set["millrace.batch.validation"]; asked && t.HeaderOnly && t.CleanupCompact {
-		return TopicConfig{}, errors.New("millrace.batch.validation: a compacted topic needs its records checked (got \"header\", allowed full)")
+		mistakes = append(mistakes, refused("Invalid value header for configuration millrace.batch.validation: a compacted topic needs its records checked"))
 	}
 	t.HeaderOnly = t.HeaderOnly && !t.CleanupCompact
+	if len(mistakes) > 0 {
+		return t, mistakes[0]
+	}
 	return t, nil
-}
-
-// ValidateTopic checks one topic setting. The error names key, value and limits.
-func ValidateTopic(key, text string) error {
-	s := lookup(Topic, key)
-	if s == nil {
-		if why := removedWhy(key); why != "" {
-			return fmt.Errorf("%s: not supported: %s", key, why)
-		}
-		if b := lookup(Broker, key); b != nil && b.Topic != "" {
-			return fmt.Errorf("%s: unknown topic setting: that is its name on a broker; did you mean %s?", key, b.Topic)
-		}
-		if near := suggest(key, Topic); near != "" {
-			return fmt.Errorf("%s: unknown topic setting; did you mean %s?", key, near)
-		}
-		return fmt.Errorf("%s: unknown topic setting", key)
-	}
-	if err := s.check(text); err != nil {
-		return fmt.Errorf("%s: %w", key, err)
-	}
-	return nil
 }
 
 // topicDefaults are the settings of a topic that has none of its own.
@@ -113,7 +102,7 @@ func (st *state) topicDefaults() TopicConfig {
 	var t TopicConfig
 	for i := range Topic {
 		text, _ := st.topicDefault(&Topic[i])
-		t.apply(Topic[i].Name, text)
+		t.apply(Topic[i].Name, strings.TrimSpace(text))
 	}
 	t.HeaderOnly = t.HeaderOnly && !t.CleanupCompact
 	return t
@@ -158,7 +147,14 @@ func (t *TopicConfig) apply(key, text string) {
 	case "max.decompressed.message.bytes":
 		t.MaxDecompressedBytes = int32(long())
 	case "compression.type":
-		t.CompressionType = text
+		codec := slices.Index([]string{"uncompressed", "gzip", "snappy", "lz4", "zstd"}, text)
+		t.Recompress, t.Codec = codec >= 0, int8(max(codec, 0))
+	case "compression.gzip.level":
+		t.GzipLevel = int32(long())
+	case "compression.lz4.level":
+		t.LZ4Level = int32(long())
+	case "compression.zstd.level":
+		t.ZstdLevel = int32(long())
 	case "message.timestamp.type":
 		t.LogAppendTime = text == "LogAppendTime"
 	case "message.timestamp.before.max.ms":

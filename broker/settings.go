@@ -1,0 +1,30 @@
+package broker
+
+import (
+	"maps"
+	"strconv"
+
+	"github.com/millrace/millrace/meta"
+)
+
+// apply brings the partitions from one cluster image to the next, on the quorum's goroutine: the broker's own settings first, because topics take
+// their defaults from them.
+func (n *Node) apply(old, new *meta.Image) {
+	changed := n.takeSettings(old, new)
+	n.table.Apply(old, new)
+	if changed {
+		n.table.Reconfigure(new)
+	}
+}
+
+// takeSettings puts what the image sets for this broker, and for all, in force. It tells whether anything has changed.
+func (n *Node) takeSettings(old, new *meta.Image) bool {
+	mine := meta.Resource{Type: meta.BrokerResource, Name: strconv.Itoa(int(n.id))}
+	all := meta.Resource{Type: meta.BrokerResource}
+	if maps.Equal(old.Config(mine), new.Config(mine)) && maps.Equal(old.Config(all), new.Config(all)) {
+		return false
+	}
+	n.config.SetDynamic(new.Config(mine), new.Config(all))
+	n.limits.connections.Store(n.config.Int64("max.connections"))
+	return true
+}
