@@ -57,6 +57,10 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "building the binary under test: %v\n%s", err, out)
 			return 1
 		}
+		if programs, err = findPrograms(filepath.Join(cache, "millrace-compat"), dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		return m.Run()
 	}())
 }
