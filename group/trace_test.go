@@ -30,7 +30,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the traces print into thei
 //	list states=a,b types=a,b
 //	advance 3000 | expire
 //	record KIND KEY VALUE                  replays made-up bytes, in quotes
-//	reload                                 all records so far into a new shard, and Loaded
+//	reload maxsize=                        all records so far into a new shard, and Loaded
 //	show
 func TestTraces(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.trace")
@@ -292,6 +292,7 @@ func (tr *tracer) line(w words) {
 		}
 		fmt.Fprintf(out, "#%d %v\n", n, s.Replay([]byte(key), []byte(value)))
 	case "reload":
+		tr.options.MaxSize = int(tr.number(&w, "maxsize", int64(tr.options.MaxSize)))
 		tr.shard = New(tr.options)
 		for _, r := range tr.log {
 			if err := tr.shard.Replay(r.Key, r.Value); err != nil {
