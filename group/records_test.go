@@ -13,7 +13,7 @@ import (
 	"github.com/millrace/millrace/wire"
 )
 
-// What is written, byte by byte. A Kafka 4.4 broker wrote the same for the same requests.
+// What is written, byte by byte.
 func TestGoldenRecords(t *testing.T) {
 	group := &groupValue{protocolType: "consumer", generation: 7, protocol: wire.Str("range"), leader: wire.Str("a-1"), stateSince: 0x0102030405060708,
 		members: []memberValue{{id: "a-1", instance: wire.Str("i"), clientID: "a", clientHost: "/127.0.0.1", rebalanceTimeoutMs: 60000, sessionTimeoutMs: 10000,
@@ -45,6 +45,51 @@ func TestGoldenRecords(t *testing.T) {
 	}
 	if n := len(appendGroupValue(nil, group)); n != group.size() {
 		t.Errorf("a group of %d bytes says it has %d", n, group.size())
+	}
+}
+
+// Records that a Kafka 4.4.0 broker wrote: read and written again, they are the same bytes.
+func TestRecordsOfKafka(t *testing.T) {
+	for _, c := range []struct{ key, value, want string }{
+		{"0001000c6f72646572732e313730303100066f726465727300000000",
+			"00040000000000000011ffffffff01000001a21e080d93010010e6110b35980847d8811c92d075a56318",
+			"offset orders.17001 orders-0: 17 at=1795800173971 id=5hELNZgIR9iBHJLQdaVjGA"},
+		{"00010007672e313539303100017400000000",
+			"0004000000000000000a00000003056e6f7465000001a21e07f59f010010138a1e7a7c0f43f3994916a3f18ad89b",
+			"offset g.15901 t-0: 10 at=1795800167839 epoch=3 metadata=\"note\" id=E4oeenwPQ_OZSRaj8YrYmw"},
+		{"0002000c6f72646572732e3137303031", "0003000000000000ffffffff000001a21e08015900000000",
+			"group orders.17001: generation=0 type=\"\" protocol=null leader=null since=1795800170841"},
+		{"0002000c6f72646572732e3137303031", "00030008636f6e73756d657200000001000572616e67650026612d38326263393631622d653764662d346664382d386433352d6261316430" +
+			"65663030306432000001a21e08080f000000020026612d38326263393631622d653764662d346664382d386433352d626131643065663030306432ffff000161000a2f3132372e302e30" +
+			"2e3100001770000007d00000001200000000000100066f7264657273ffffffff000000036f6e650026622d64636333356536382d316663342d346361652d393339642d34346661656166" +
+			"6663336333ffff000162000a2f3132372e302e302e3100001770000007d00000001200000000000100066f7264657273ffffffff0000000374776f",
+			"group orders.17001: generation=1 type=\"consumer\" protocol=range leader=a-82bc961b-e7df-4fd8-8d35-ba1d0ef000d2 since=1795800172559" +
+				"\n\ta-82bc961b-e7df-4fd8-8d35-ba1d0ef000d2 client=a@/127.0.0.1 session=2000 rebalance=6000 topics=orders assignment=\"one\"" +
+				"\n\tb-dcc35e68-1fc4-4cae-939d-44faeaffc3c3 client=b@/127.0.0.1 session=2000 rebalance=6000 topics=orders assignment=\"two\""},
+		{"0002000c6f72646572732e3137303031", "00030008636f6e73756d657200000007ffffffff000001a21e08205700000000",
+			"group orders.17001: generation=7 type=\"consumer\" protocol=null leader=null since=1795800178775"},
+	} {
+		key, _ := hex.DecodeString(c.key)
+		value, _ := hex.DecodeString(c.value)
+		record := Record{key, value}
+		if record.String() != c.want {
+			t.Errorf("read as %s\nwant    %s", record, c.want)
+		}
+		k, ok, err := decodeKey(key)
+		if !ok || err != nil {
+			t.Fatalf("%s: %t %v", c.key, ok, err)
+		}
+		var again Record
+		if k.offset {
+			o, _ := decodeOffset(value)
+			again = Record{appendOffsetKey(nil, k.group, k.topic, k.partition), appendOffsetValue(nil, &o)}
+		} else {
+			v, _ := decodeGroup(value)
+			again = Record{appendGroupKey(nil, k.group), appendGroupValue(nil, &v)}
+		}
+		if !bytes.Equal(again.Key, key) || !bytes.Equal(again.Value, value) {
+			t.Errorf("%s is written as %x %x", c.want, again.Key, again.Value)
+		}
 	}
 }
 

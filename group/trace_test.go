@@ -341,8 +341,6 @@ func (tr *tracer) join(w words) {
 		fmt.Fprintf(&tr.out, "#%d join: %s member=%s", n, codeText(a.Code), a.Member)
 		if a.Code == wire.None {
 			fmt.Fprintf(&tr.out, " generation=%d type=%s protocol=%s leader=%s", a.Generation, nullText(a.ProtocolType), nullText(a.ProtocolName), a.Leader)
-		} else if !a.ProtocolName.Valid {
-			fmt.Fprintf(&tr.out, " protocol=null")
 		}
 		if a.SkipAssignment {
 			tr.out.WriteString(" skip")
