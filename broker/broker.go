@@ -84,6 +84,7 @@ type Node struct {
 		stop chan struct{}
 		done chan struct{}
 	}
+	cleaner  *cleaner
 	stopping atomic.Bool // fetches do not park any more
 	ended    sync.Once
 }
@@ -121,6 +122,8 @@ func Start(o Options) (*Node, error) {
 		return nil, err
 	}
 	go n.doHousework()
+	n.cleaner = newCleaner(n)
+	go n.cleaner.run()
 	return n, nil
 }
 
@@ -303,6 +306,7 @@ func (n *Node) Kill() {
 
 func (n *Node) end(clean bool) error {
 	err := n.server.Close()
+	n.cleaner.end()
 	close(n.housework.stop)
 	<-n.housework.done
 	n.groups.Stop()

@@ -282,6 +282,9 @@ func (l *Log) moveAside(suffix string, unlink func(path string) error) error {
 		}
 	}
 	l.record = l.newRecord()
+	if err := l.dir.forgetCleaned(l.folder); err != nil {
+		return err
+	}
 	// A topic that was deleted must not come back after a power cut, nor its marks be held against a new one of the same name.
 	if err := l.dir.fs.SyncDir(l.dir.o.Path); err != nil {
 		return err

@@ -74,6 +74,7 @@ type Dir struct {
 	failure   atomic.Pointer[failure]
 	closed    atomic.Bool
 	producers atomic.Int64 // remembered by all logs
+	cleaned   cleanOffsets
 
 	names struct {
 		sync.Mutex
@@ -660,7 +661,7 @@ func (d *Dir) finishAll() error {
 // markClean makes the marker the last thing to appear: whoever sees it may trust everything else. A log whose end nobody looked at, or
 // that is damaged, leaves the directory as a crash does; the slots of all the others are clean anyway.
 func (d *Dir) markClean() error {
-	if err := d.writeKafkaCheckpoints(); err != nil {
+	if err := errors.Join(d.writeKafkaCheckpoints(), d.tidyCleaned()); err != nil {
 		return err
 	}
 	for _, l := range d.allLogs() {

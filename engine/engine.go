@@ -23,6 +23,7 @@ package engine
 
 import (
 	"errors"
+	"math"
 
 	"github.com/millrace/millrace/wire"
 )
@@ -46,13 +47,17 @@ type Config struct {
 	SegmentMs         int64
 	SegmentIndexBytes int32
 	IndexInterval     int32
-	RetentionMs       int64 // -1: no limit; 0: the default, 7 days
-	RetentionBytes    int64 // -1 or 0: no limit
-	FileDeleteDelayMs int64 // 0: the default, 60 s; -1: none
-	KeepAll           bool  // cleanup.policy without delete: only LogStart deletes
-	Compacted         bool  // cleanup.policy with compact: offsets may be missing
-	Durable           bool  // millrace.durability=fsync: a sync follows soon after each append
-	OS                bool  // millrace.durability=os: nobody waits for a sync
+	RetentionMs       int64   // -1: no limit; 0: the default, 7 days
+	RetentionBytes    int64   // -1 or 0: no limit
+	FileDeleteDelayMs int64   // 0: the default, 60 s; -1: none
+	KeepAll           bool    // cleanup.policy without delete: only LogStart deletes
+	Compacted         bool    // cleanup.policy with compact: offsets may be missing
+	DeleteRetentionMs int64   // how long a tombstone stays after it was first cleaned; 0: the default, a day; -1: not at all
+	MinCompactionLag  int64   // ms that a record stays as it is at least
+	MaxCompactionLag  int64   // ms after which the log is cleaned whatever its ratio; 0: the default, never
+	MinCleanableRatio float64 // of dirty bytes to all that can be cleaned; 0: the default, 0.5; -1: any
+	Durable           bool    // millrace.durability=fsync: a sync follows soon after each append
+	OS                bool    // millrace.durability=os: nobody waits for a sync
 }
 
 func (c Config) withDefaults() Config {
@@ -78,6 +83,17 @@ func (c Config) withDefaults() Config {
 		c.FileDeleteDelayMs = 60_000
 	}
 	c.FileDeleteDelayMs = max(0, c.FileDeleteDelayMs)
+	if c.DeleteRetentionMs == 0 {
+		c.DeleteRetentionMs = 24 * 60 * 60 * 1000
+	}
+	c.DeleteRetentionMs = max(0, c.DeleteRetentionMs)
+	if c.MaxCompactionLag == 0 {
+		c.MaxCompactionLag = math.MaxInt64
+	}
+	if c.MinCleanableRatio == 0 {
+		c.MinCleanableRatio = 0.5
+	}
+	c.MinCleanableRatio = max(0, c.MinCleanableRatio)
 	return c
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/vfs"
+	"github.com/millrace/millrace/segment"
 	"github.com/millrace/millrace/wire"
 )
 
@@ -36,8 +37,8 @@ const (
 	producersSuffix = ".producers" // ours: the windows of five batches
 
 	deletedSuffix = ".deleted"
-	cleanedSuffix = ".cleaned"
-	swapSuffix    = ".swap"
+	cleanedSuffix = segment.CleanedSuffix
+	swapSuffix    = segment.SwapSuffix
 	tmpSuffix     = ".tmp"
 
 	deleteFolderSuffix = "-delete"

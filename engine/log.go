@@ -30,9 +30,10 @@ type Log struct {
 	view                        atomic.Pointer[view]    // the segments; nil while the files are closed
 	failed                      atomic.Pointer[failure] // this log alone is offline: corruption
 	waitOn                      atomic.Pointer[segment.Segment]
-	damaged                     atomic.Bool // a reader met corruption, which was logged
-	used                        atomic.Bool // since the last look of Tick
-	breached                    atomic.Bool // LogStart was moved: whole segments may lie below it
+	looked                      atomic.Pointer[looked] // what Cleanable has found
+	damaged                     atomic.Bool            // a reader met corruption, which was logged
+	used                        atomic.Bool            // since the last look of Tick
+	breached                    atomic.Bool            // LogStart was moved: whole segments may lie below it
 
 	work     sync.Mutex
 	flushing sync.Mutex

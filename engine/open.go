@@ -27,17 +27,17 @@ func (l *Log) list() (ls listing, err error) {
 	if err != nil {
 		return ls, err
 	}
+	if swapped, err := l.resumeSwaps(entries); err != nil {
+		return ls, err
+	} else if swapped {
+		if entries, err = l.dir.fs.ReadDir(l.path("")); err != nil {
+			return ls, err
+		}
+	}
 	for _, e := range entries {
 		name := e.Name()
 		if e.IsDir() {
 			continue
-		}
-		if rest, ok := strings.CutSuffix(name, swapSuffix); ok {
-			// Compaction had finished this file and was about to put it in place.
-			if err := l.dir.fs.Rename(l.path(name), l.path(rest)); err != nil {
-				return ls, err
-			}
-			name = rest
 		}
 		if strings.HasSuffix(name, deletedSuffix) || strings.HasSuffix(name, cleanedSuffix) || strings.HasSuffix(name, tmpSuffix) || segment.IsLeftover(name) {
 			if err := l.dir.fs.Remove(l.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -56,7 +56,6 @@ func (l *Log) list() (ls listing, err error) {
 		}
 	}
 	slices.Sort(ls.bases)
-	ls.bases = slices.Compact(ls.bases) // a .swap beside the file it replaced
 	slices.Sort(ls.snapshots)
 	slices.Sort(ls.sidecars)
 	return ls, nil
@@ -207,6 +206,9 @@ func (l *Log) writeMetadata() error {
 
 // create makes the folder and the first segment (D4). Nothing of it is durable before the first flush.
 func (l *Log) create() (*opened, error) {
+	if err := l.dir.beginUncleaned(l.folder); err != nil {
+		return nil, err
+	}
 	if err := l.dir.fs.MkdirAll(l.path(""), 0o755); err != nil {
 		return nil, err
 	}
@@ -464,6 +466,9 @@ func (l *Log) checkState(o *opened, from int64) error {
 			continue
 		}
 		h, err := headerAt(o.segments, offset-1)
+		if errors.Is(err, errNoBatch) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -492,30 +497,35 @@ func (l *Log) rebuildEpochs(o *opened) error {
 	if first >= end {
 		return nil
 	}
-	last, err := headerAt(o.segments, end-1)
-	if err != nil {
+	newest := int32(math.MaxInt32)
+	if h, err := headerAt(o.segments, end-1); err == nil {
+		newest = h.LeaderEpoch()
+	} else if !errors.Is(err, errNoBatch) {
 		return err
 	}
 	for at := first; at < end; {
 		h, err := headerAt(o.segments, at)
+		if errors.Is(err, errNoBatch) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
 		epoch := h.LeaderEpoch()
-		o.epochs.assign(epoch, at)
-		if epoch >= last.LeaderEpoch() {
+		o.epochs.assign(epoch, max(at, h.BaseOffset()))
+		if epoch >= newest {
 			return nil
 		}
-		low, high := at, end-1 // the epoch at low is still this one, at high it is not
+		low, high := at, end // the epoch at low is still this one, at high it is not
 		for high-low > 1 {
 			middle := low + (high-low)/2
 			h, err := headerAt(o.segments, middle)
-			if err != nil {
-				return err
-			}
-			if h.LeaderEpoch() > epoch {
+			switch {
+			case errors.Is(err, errNoBatch) || err == nil && h.LeaderEpoch() > epoch:
 				high = middle
-			} else {
+			case err != nil:
+				return err
+			default:
 				low = middle
 			}
 		}
@@ -523,6 +533,9 @@ func (l *Log) rebuildEpochs(o *opened) error {
 	}
 	return nil
 }
+
+// errNoBatch: compaction has left nothing there, up to the end of the log.
+var errNoBatch = errors.New("no batch")
 
 // headerAt reads the header of the batch that holds offset, or of the first one above it. Blocks.
 func headerAt(segments []*segment.Segment, offset int64) (record.Batch, error) {
@@ -541,5 +554,5 @@ func headerAt(segments []*segment.Segment, offset int64) (record.Batch, error) {
 		s.Release()
 		return h, err
 	}
-	return nil, fmt.Errorf("no batch at or above offset %d", offset)
+	return nil, fmt.Errorf("%w at or above offset %d", errNoBatch, offset)
 }

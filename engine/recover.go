@@ -118,7 +118,16 @@ func (l *Log) slotTrusted() bool {
 
 // recoverSegments verifies the segments from the one at i on. The first one that does not end where the next begins is the last.
 func (l *Log) recoverSegments(o *opened, ls listing, i int, mark, from int64, cached bool) (total segment.Recovered, err error) {
-	holes := l.config.Load().Compacted
+	holes, cleanedTo, err := l.holes()
+	if err != nil {
+		return total, err
+	}
+	// Segments begin where the last one ended, and what compaction has made of one was durable before it counted: only what is known to be durable
+	// can end early. Of a log that Kafka has left behind nobody knows.
+	whole := int64(math.MaxInt64)
+	if l.dir.how != stopKafka && l.dir.how != stopUnknown {
+		whole = max(mark, cleanedTo)
+	}
 	for ; i < len(ls.bases); i++ {
 		base, next := ls.bases[i], int64(math.MaxInt64)
 		if i+1 < len(ls.bases) {
@@ -149,13 +158,19 @@ func (l *Log) recoverSegments(o *opened, ls listing, i int, mark, from int64, ca
 		if i+1 == len(ls.bases) {
 			break
 		}
-		if rec.Cut > 0 || s.NextOffset() < next && !holes {
+		if rec.Cut > 0 || s.NextOffset() < next && (!holes || next > whole) {
 			return total, l.dropSegments(o, ls.bases[i+1:], mark)
 		}
 		s.Seal()
 		o.unflushed = append(o.unflushed, s)
 	}
 	return total, nil
+}
+
+// holes says whether offsets may be missing in the log: it is compacted, or was, by us or by Kafka. cleanedTo is up to where it surely was.
+func (l *Log) holes() (holes bool, cleanedTo int64, err error) {
+	cleanedTo, cleaned, err := l.dir.cleanedTo(l.folder)
+	return cleaned || l.config.Load().Compacted || l.recordCopy().holes, cleanedTo, err
 }
 
 // keptTorn bounds what is kept of segments that are put aside.

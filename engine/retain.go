@@ -129,6 +129,7 @@ func (l *Log) deleteSegments(o *opened, n int, now int64) error {
 	}
 	l.view.Store(&view{o.segments})
 	l.mu.Unlock()
+	l.looked.Store(nil)
 	if err := l.note(noteForce); err != nil {
 		return err
 	}

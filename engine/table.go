@@ -41,7 +41,10 @@ const (
 )
 
 // flags of a slot.
-const slotClean = 1 // the log is closed: flushed and trimmed, the fields are exact
+const (
+	slotClean = 1 << iota // the log is closed: flushed and trimmed, the fields are exact
+	slotHoles             // it was compacted: offsets may be missing, whatever the topic's settings are now
+)
 
 // logRecord is what the table keeps of a log. Offsets are exclusive ends unless they are starts.
 type logRecord struct {
@@ -59,7 +62,7 @@ type logRecord struct {
 	oldest        int64  // largest timestamp of the first segment; -1 unknown
 	unstable      int64  // first offset of the oldest transaction that was not over; MaxInt64: none
 	boot          uint32 // of the operating system when the slot was written; written counts only during the same. 0: unknown
-	clean         bool
+	clean, holes  bool   // see the flags
 }
 
 // keyOf is FNV-1a of a folder's name, never 0.
@@ -99,6 +102,9 @@ func (r *logRecord) encode(dst *[slotCopy]byte, sequence uint32) {
 	if r.clean {
 		flags = slotClean
 	}
+	if r.holes {
+		flags |= slotHoles
+	}
 	binary.BigEndian.PutUint32(b[112:], flags)
 	binary.BigEndian.PutUint32(b[116:], r.boot)
 	put(120, r.unstable)
@@ -117,9 +123,9 @@ func (r *logRecord) decode(b []byte) (sequence uint32, ok bool) {
 	r.through, r.snapshot, r.activeBase, r.activeSize = get(64), get(72), get(80), get(88)
 	r.size, r.oldest = get(96), get(104)
 	flags := binary.BigEndian.Uint32(b[112:])
-	r.clean = flags&slotClean != 0
+	r.clean, r.holes = flags&slotClean != 0, flags&slotHoles != 0
 	r.boot, r.unstable = binary.BigEndian.Uint32(b[116:]), get(120)
-	sane := flags&^slotClean == 0 && r.logStart >= 0 && r.durable >= 0 && r.written >= r.durable && r.through <= r.written &&
+	sane := flags&^(slotClean|slotHoles) == 0 && r.logStart >= 0 && r.durable >= 0 && r.written >= r.durable && r.through <= r.written &&
 		r.snapshot >= -1 && r.through >= -1 && r.unstable >= 0 && r.activeBase >= 0 && r.activeSize >= 0 && r.size >= 0
 	return binary.BigEndian.Uint32(b[4:]), sane
 }
@@ -250,6 +256,12 @@ func openTable(fs vfs.FS, path string) (t *table, h tableHeader, records map[uin
 		return nil, h, nil, false, closeAfter(f, err)
 	} else {
 		b = b[:n]
+	}
+	if size < tableSlots {
+		// A header alone must be enough to tell who was here last, also when no slot has reached the disk.
+		if err := f.Truncate(tableSlots); err != nil {
+			return nil, h, nil, false, closeAfter(f, err)
+		}
 	}
 	t = &table{file: f}
 	h, records, sequences, known := parseTable(b)

@@ -27,10 +27,12 @@ func (l *Log) TruncateTo(offset int64) error {
 	offset = max(offset, o.segments[0].Base())
 	if offset < l.logEnd.Load() && offset > o.segments[0].Base() {
 		h, err := headerAt(o.segments, offset)
-		if err != nil {
+		switch {
+		case err == nil:
+			offset = min(offset, h.BaseOffset())
+		case !errors.Is(err, errNoBatch):
 			return l.fail(err)
 		}
-		offset = min(offset, h.BaseOffset())
 	}
 	if err := l.lowerMarks(offset); err != nil {
 		return err
@@ -53,6 +55,9 @@ func (l *Log) TruncateTo(offset int64) error {
 func (l *Log) lowerMarks(offset int64) error {
 	l.noting.Lock()
 	defer l.noting.Unlock()
+	if err := l.dir.lowerCleaned(l.folder, offset); err != nil {
+		return l.dir.fail(err)
+	}
 	r := &l.record
 	r.durable, r.written = min(r.durable, offset), min(r.written, offset)
 	r.through, r.snapshot = -1, -1 // look for the newest usable file
@@ -85,10 +90,18 @@ func (l *Log) truncate(o *opened, offset int64) error {
 	kept := slices.Clone(o.segments[:keep])
 	txns := slices.Clone(o.txns[:keep])
 	last := kept[keep-1]
+	var cut *segment.Segment // the last one, when it was cut and another one follows
 	var err error
 	if last.NextOffset() > offset {
-		kept[keep-1], err = last.TruncateTo(offset)
-	} else if last.Sealed() {
+		if last, err = last.TruncateTo(offset); err == nil {
+			kept[keep-1] = last
+			if last.NextOffset() < offset {
+				last.Seal() // compaction has left a hole there, and only a segment's base can tell of the log's end
+				cut = last
+			}
+		}
+	}
+	if err == nil && last.Sealed() {
 		var s *segment.Segment
 		if s, err = segment.Create(l.path(""), offset, l.segmentOptions()); err == nil {
 			kept, txns = append(kept, s), append(txns, txnIndex{})
@@ -134,6 +147,9 @@ func (l *Log) truncate(o *opened, offset int64) error {
 			n.unflushed = append(n.unflushed, s)
 		}
 	}
+	if cut != nil {
+		n.unflushed = append(n.unflushed, cut)
+	}
 	l.mu.o = n
 	l.logEnd.Store(offset)
 	l.logStart.Store(min(l.logStart.Load(), offset))
@@ -142,5 +158,6 @@ func (l *Log) truncate(o *opened, offset int64) error {
 	l.unstable.Store(n.producers.unstable(l.highWatermark.Load()))
 	l.view.Store(&view{n.segments})
 	l.mu.Unlock()
+	l.looked.Store(nil)
 	return l.note(noteForce)
 }

@@ -111,17 +111,39 @@ func (p *Partition) Aborted(dst []engine.AbortedTxn, from, to int64) ([]engine.A
 
 // Retain deletes what the topic's retention no longer keeps. Off the loops.
 func (p *Partition) Retain(now int64) (deleted int, err error) {
-	if !p.opened.Load() {
-		p.mu.Lock()
-		flush, err := p.openLocked()
-		p.mu.Unlock()
-		p.flushUnlocked(flush)
-		if err != nil {
-			return 0, err
-		}
+	if err := p.learn(); err != nil {
+		return 0, err
 	}
 	return p.log.Retain(now, p.highWatermark.Load())
 }
+
+// learn sees to it that the high watermark is known.
+func (p *Partition) learn() error {
+	if p.opened.Load() {
+		return nil
+	}
+	p.mu.Lock()
+	flush, err := p.openLocked()
+	p.mu.Unlock()
+	p.flushUnlocked(flush)
+	return err
+}
+
+// Cleanable says how much of a compacted partition is dirty. Off the loops.
+func (p *Partition) Cleanable(now int64) (engine.Dirt, error) {
+	if err := p.learn(); err != nil {
+		return engine.Dirt{}, err
+	}
+	return p.log.Cleanable(now, p.highWatermark.Load())
+}
+
+// Clean compacts it. Off the loops; one cleaner at a time.
+func (p *Partition) Clean(c *engine.Cleaner, now int64) (engine.Cleaned, error) {
+	return c.Clean(p.log, now, p.highWatermark.Load())
+}
+
+// Removed is whether the topic was deleted.
+func (p *Partition) Removed() bool { return p.removed() }
 
 // HighWatermarkOffset, given to DeleteRecords, deletes all that consumers can see.
 const HighWatermarkOffset = -1

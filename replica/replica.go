@@ -62,9 +62,6 @@ func (t *Topic) Partition(index int32) (p *Partition, exists bool) {
 // Count is the number of the topic's partitions.
 func (t *Topic) Count() int32 { return int32(len(*t.partitions.Load())) }
 
-// Partitions is how many partitions the topic has, on whatever brokers.
-func (t *Topic) Partitions() int { return len(*t.partitions.Load()) }
-
 // NewTable returns an empty table.
 func NewTable(o Options) *Table { return &Table{o: o} }
 
@@ -317,6 +314,19 @@ func engineConfig(c *config.TopicConfig) engine.Config {
 		KeepAll:           !c.CleanupDelete,
 		Compacted:         c.CleanupCompact,
 		Durable:           c.Durability == config.Fsync,
+		DeleteRetentionMs: c.DeleteRetentionMs,
+		MinCompactionLag:  c.MinCompactionLagMs,
+		MaxCompactionLag:  c.MaxCompactionLagMs,
+		MinCleanableRatio: c.MinCleanableRatio,
+	}
+	if c.CleanupCompact {
+		e.SegmentMs = min(e.SegmentMs, c.MaxCompactionLagMs) // or the active segment would keep a record from being compacted in time
+	}
+	if e.DeleteRetentionMs == 0 {
+		e.DeleteRetentionMs = -1
+	}
+	if e.MinCleanableRatio == 0 {
+		e.MinCleanableRatio = -1
 	}
 	if e.RetentionMs == 0 {
 		e.RetentionMs = 1

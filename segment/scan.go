@@ -19,9 +19,16 @@ type scanner struct {
 	size     int64 // where reading ends
 	buf      []byte
 	from     int // the next batch in buf
+	chunk    int // bytes of one read; 0: scanBuffer
 }
 
 const scanBuffer = 256 << 10
+
+// Scanner scans segments with a buffer that it keeps. The zero value is ready.
+type Scanner struct {
+	Chunk int // bytes of one read; 0: 256 KiB. A larger batch is read whole all the same.
+	buf   []byte
+}
 
 // next returns the next batch, valid until the call after it. io.EOF at the end; an error in which errors.Is finds errInvalid where no
 // whole batch lies. Only its size and format are checked.
@@ -58,7 +65,11 @@ func (sc *scanner) fill(n int) error {
 		return fmt.Errorf("%w: cut short, %d bytes of %d", errInvalid, sc.size-sc.position, n)
 	}
 	have := len(sc.buf) - sc.from
-	want := int(min(int64(max(n, scanBuffer)), sc.size-sc.position))
+	chunk := sc.chunk
+	if chunk <= 0 {
+		chunk = scanBuffer
+	}
+	want := int(min(int64(max(n, chunk)), sc.size-sc.position))
 	if cap(sc.buf) < want {
 		grown := make([]byte, want)
 		copy(grown, sc.buf[sc.from:])
@@ -79,6 +90,11 @@ func (sc *scanner) fill(n int) error {
 // Scan calls fn for each batch from the one that holds offset on, up to what is published when it begins. b is valid during the call. It
 // reads by pread and blocks.
 func (s *Segment) Scan(offset int64, fn func(b record.Batch, position int64) error) error {
+	return new(Scanner).Scan(s, offset, fn)
+}
+
+// Scan is Segment.Scan with the scanner's buffer.
+func (sn *Scanner) Scan(s *Segment, offset int64, fn func(b record.Batch, position int64) error) error {
 	f, err := s.acquire(true)
 	if err != nil {
 		return err
@@ -94,7 +110,12 @@ func (s *Segment) Scan(offset int64, fn func(b record.Batch, position int64) err
 	if err != nil {
 		return err
 	}
-	sc := scanner{log: f.log, position: position, size: size}
+	sc := scanner{log: f.log, position: position, size: size, buf: sn.buf[:0], chunk: sn.Chunk}
+	defer func() {
+		if sn.buf = sc.buf[:0]; cap(sn.buf) > max(sn.Chunk, scanBuffer) {
+			sn.buf = nil
+		}
+	}()
 	for {
 		at := sc.position
 		b, err := sc.next()

@@ -22,6 +22,7 @@ type Iterator struct {
 	cur     cursor
 	read    int32 // records so far
 	record  Record
+	raw     []byte   // the current record without its length
 	headers []Header // kept for the next record
 	whole   []byte   // a record that crossed the end of a window
 	err     error
@@ -83,6 +84,7 @@ func (it *Iterator) Next() bool {
 		return false
 	}
 	it.read++
+	it.raw = body
 	it.headers = f.appendHeaders(it.headers[:0])
 	it.record = Record{
 		Offset:    it.batch.BaseOffset() + int64(f.offsetDelta),
@@ -143,7 +145,7 @@ func (it *Iterator) Close() {
 	if it.cur.in != nil {
 		it.cur.in.close()
 	}
-	it.cur, it.batch = cursor{}, nil
+	it.cur, it.batch, it.raw = cursor{}, nil, nil
 	if cap(it.whole) > keptOutput {
 		it.whole = nil
 	}
