@@ -204,12 +204,15 @@ func (b *metadataAnswer) topic(t *meta.Topic) {
 		a.TopicAuthorizedOperations = topicOperations
 	}
 	for i := range t.Partitions {
-		p, ap := &t.Partitions[i], a.AddPartition()
-		ap.Index, ap.LeaderID, ap.LeaderEpoch = int32(i), p.Leader, p.LeaderEpoch
-		ap.ReplicaNodes, ap.ISRNodes = p.Replicas, p.ISR // encoded below, never changed
-		if slices.ContainsFunc(p.Replicas, func(id int32) bool { return !b.reachable(id) }) {
-			b.degraded(p, ap)
-		}
+		b.partition(a.AddPartition(), int32(i), &t.Partitions[i])
+	}
+}
+
+func (b *metadataAnswer) partition(ap *wire.MetadataResponsePartition, index int32, p *meta.Partition) {
+	ap.Index, ap.LeaderID, ap.LeaderEpoch = index, p.Leader, p.LeaderEpoch
+	ap.ReplicaNodes, ap.ISRNodes = p.Replicas, p.ISR // to be encoded, never changed
+	if slices.ContainsFunc(p.Replicas, func(id int32) bool { return !b.reachable(id) }) {
+		b.degraded(p, ap)
 	}
 }
 

@@ -440,7 +440,7 @@ func TestApiVersionsHandshake(t *testing.T) {
 		req.ClientSoftwareName, req.ClientSoftwareVersion = name, version
 		return req
 	}
-	want := map[int16][2]int16{0: {0, 13}, 1: {4, 18}, 2: {1, 11}, 3: {0, 13}, 18: {0, 5}, 19: {2, 7}, 20: {1, 6}, 22: {0, 5}, 23: {2, 4}, 32: {1, 4}, 33: {0, 2}, 44: {0, 1}, 60: {0, 2}}
+	want := map[int16][2]int16{0: {0, 13}, 1: {4, 18}, 2: {1, 11}, 3: {0, 13}, 18: {0, 5}, 19: {2, 7}, 20: {1, 6}, 22: {0, 5}, 23: {2, 4}, 32: {1, 4}, 21: {0, 2}, 33: {0, 2}, 35: {1, 5}, 37: {0, 3}, 44: {0, 1}, 60: {0, 2}, 75: {0, 0}}
 	for v := int16(0); v <= 5; v++ {
 		resp := askAdmin[*kmsg.ApiVersionsResponse](a, request(v, "test", "1.0"))
 		if resp.ErrorCode != 0 || len(resp.ApiKeys) < len(want) {

@@ -44,15 +44,19 @@ func init() {
 		{key: 18, handle: (*Node).handleAPIVersions},
 		{key: 19, handle: (*Node).handleCreateTopics},
 		{key: 20, handle: (*Node).handleDeleteTopics},
+		{key: 21, handle: (*Node).handleDeleteRecords},
 		{key: 22, handle: (*Node).handleInitProducerID},
 		{key: 23, handle: (*Node).handleOffsetForLeaderEpoch},
 		{key: 32, handle: (*Node).handleDescribeConfigs},
 		{key: 33, handle: (*Node).handleAlterConfigs},
+		{key: 35, handle: (*Node).handleDescribeLogDirs},
+		{key: 37, handle: (*Node).handleCreatePartitions},
 		{key: 42, handle: (*Node).handleDeleteGroups},
 		{key: 44, handle: (*Node).handleIncrementalAlterConfigs},
 		{key: 47, handle: (*Node).handleOffsetDelete},
 		{key: 60, handle: (*Node).handleDescribeCluster},
 		{key: 69, handle: (*Node).handleConsumerGroupDescribe},
+		{key: 75, handle: (*Node).handleDescribeTopicPartitions},
 	}
 	for i := range apis {
 		a := &apis[i]

@@ -6,12 +6,8 @@ import (
 	"github.com/millrace/millrace/wire"
 )
 
-// refusedJoin is an answer without a generation. Its protocol name is empty where Kafka's is, null where the member itself was refused.
+// refusedJoin is an answer without a generation.
 func refusedJoin(member string, code wire.Code) *JoinResponse {
-	return &JoinResponse{Code: code, Generation: -1, ProtocolName: wire.NullString{Valid: true}, Member: member}
-}
-
-func refusedMember(member string, code wire.Code) *JoinResponse {
 	return &JoinResponse{Code: code, Generation: -1, Member: member}
 }
 
@@ -139,7 +135,7 @@ func (s *Shard) joinKnown(now int64, g *group, r *JoinRequest, protocols []Proto
 		return
 	}
 	if code := g.check(r.Member, r.Instance); code != wire.None {
-		done(refusedMember(r.Member, code))
+		done(refusedJoin(r.Member, code))
 		return
 	}
 	m := g.byID[r.Member]
@@ -195,7 +191,7 @@ func (s *Shard) update(g *group, m *member, r *JoinRequest, protocols []Protocol
 // replace gives a static member the id of its next life. Nothing else of the group changes if the protocol does not: its assignment waits for it.
 func (s *Shard) replace(now int64, g *group, m *member, id string, r *JoinRequest, protocols []Protocol, done func(*JoinResponse)) {
 	leader := g.leader
-	m.answerJoin(refusedMember(m.id, wire.FencedInstanceID))
+	m.answerJoin(refusedJoin(m.id, wire.FencedInstanceID))
 	m.answerSync(&SyncResponse{Code: wire.FencedInstanceID})
 	delete(g.byID, m.id)
 	if g.leader == m.id {

@@ -101,7 +101,7 @@ func (m *member) synced() {
 	}
 }
 
-// distinct leaves out protocols whose name has come before, as Kafka does.
+// distinct leaves out protocols whose name has come before. Kafka counts those twice, and then finds no protocol that all members have.
 func distinct(protocols []Protocol) []Protocol {
 	if len(protocols) > 8 {
 		return distinctOfMany(protocols)

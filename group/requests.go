@@ -41,7 +41,8 @@ type JoinedMember struct {
 	Metadata []byte
 }
 
-// SyncRequest asks for the assignment of the generation; the leader's brings everyone's.
+// SyncRequest asks for the assignment of the generation; the leader's brings everyone's. A version from 5 on must name protocol type and name
+// (KIP-559): where one is null, its handler answers INCONSISTENT_GROUP_PROTOCOL without asking the shard, as Kafka's does.
 type SyncRequest struct {
 	Group, Member              string
 	Instance                   wire.NullString

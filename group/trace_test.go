@@ -30,7 +30,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the traces print into thei
 //	list states=a,b types=a,b
 //	advance 3000 | expire
 //	record KIND KEY VALUE                  replays made-up bytes, in quotes
-//	reload                                 all records so far into a new shard, and Loaded
+//	reload maxsize=                        all records so far into a new shard, and Loaded
 //	show
 func TestTraces(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.trace")
@@ -292,6 +292,7 @@ func (tr *tracer) line(w words) {
 		}
 		fmt.Fprintf(out, "#%d %v\n", n, s.Replay([]byte(key), []byte(value)))
 	case "reload":
+		tr.options.MaxSize = int(tr.number(&w, "maxsize", int64(tr.options.MaxSize)))
 		tr.shard = New(tr.options)
 		for _, r := range tr.log {
 			if err := tr.shard.Replay(r.Key, r.Value); err != nil {
@@ -340,8 +341,6 @@ func (tr *tracer) join(w words) {
 		fmt.Fprintf(&tr.out, "#%d join: %s member=%s", n, codeText(a.Code), a.Member)
 		if a.Code == wire.None {
 			fmt.Fprintf(&tr.out, " generation=%d type=%s protocol=%s leader=%s", a.Generation, nullText(a.ProtocolType), nullText(a.ProtocolName), a.Leader)
-		} else if !a.ProtocolName.Valid {
-			fmt.Fprintf(&tr.out, " protocol=null")
 		}
 		if a.SkipAssignment {
 			tr.out.WriteString(" skip")

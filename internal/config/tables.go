@@ -179,7 +179,7 @@ var Broker = []Setting{
 	{Name: "max.connections.per.ip.overrides", Type: String, Update: ClusterWide, Support: NoEffect, Doc: "Exceptions from max.connections.per.ip, as address:number,address:number."},
 	{Name: "max.decompressed.message.bytes", Type: Int, Default: "2147483639", Min: 1, Max: 2147483639, Update: ClusterWide, Topic: "max.decompressed.message.bytes", Doc: "Largest record after decompression."},
 	{Name: "max.incremental.fetch.session.cache.slots", Type: Int, Default: "1000", Min: 0, Max: maxInt, Doc: "Most fetch sessions that are remembered."},
-	{Name: "max.request.partition.size.limit", Type: Int, Default: "2000", Min: 1, Max: maxInt, Support: NoEffect, Doc: "Most partitions one DescribeTopicPartitions request answers."},
+	{Name: "max.request.partition.size.limit", Type: Int, Default: "2000", Min: 1, Max: maxInt, Doc: "Most partitions one DescribeTopicPartitions request answers."},
 	{Name: "message.max.bytes", Type: Int, Default: "1048588", Min: 0, Max: maxInt, Update: ClusterWide, Topic: "max.message.bytes", Doc: "Largest record batch, as it is sent."},
 	{Name: "metadata.log.dir", Type: String, Null: true, Support: NoEffect, Doc: "Directory of the metadata log; it lies in the log directory here."},
 	{Name: "metadata.log.max.record.bytes.between.snapshots", Type: Long, Default: "20971520", Min: 1, Max: maxLong, Support: NoEffect, Doc: "Bytes of new metadata after which a snapshot is written."},
