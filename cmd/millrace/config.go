@@ -147,14 +147,41 @@ func (cl *cluster) settings(ctx context.Context, r resource) ([]setting, error) 
 			s.Default = c.Value
 		}
 		for _, synonym := range c.ConfigSynonyms {
-			if synonym.Source == kmsg.ConfigSourceDefaultConfig {
-				s.Default = synonym.Value
+			if synonym.Source == kmsg.ConfigSourceDefaultConfig && synonym.Value != nil && s.Default == nil {
+				s.Default = inUnitOf(c.Name, synonym.Name, *synonym.Value)
 			}
+		}
+		if s.Default == nil && r.kind == kmsg.ConfigResourceTypeTopic {
+			s.Default = topicDefault(c.Name)
 		}
 		settings = append(settings, s)
 	}
 	slices.SortFunc(settings, func(a, b setting) int { return strings.Compare(a.Name, b.Name) })
 	return settings, nil
+}
+
+// topicDefault is Kafka's own default of a topic's setting: brokers do not tell it where their setting in another unit decides.
+func topicDefault(name string) *string {
+	for _, s := range config.Topic {
+		if s.Name == name && !s.Null {
+			return &s.Default
+		}
+	}
+	return nil
+}
+
+// inUnitOf turns a default of log.retention.hours into that of retention.ms.
+func inUnitOf(name, synonym, value string) *string {
+	if !strings.HasSuffix(name, ".ms") {
+		return &value
+	}
+	for unit, factor := range map[string]int64{".minutes": 60_000, ".hours": 3_600_000} {
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil && strings.HasSuffix(synonym, unit) {
+			value = strconv.FormatInt(n*factor, 10)
+			break
+		}
+	}
+	return &value
 }
 
 // brokerThere fails for a broker that is not in the cluster: the client would wait for it.

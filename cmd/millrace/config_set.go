@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,9 +72,10 @@ func parseAlterations(texts, deleted []string) ([]alteration, error) {
 
 type (
 	settingChange struct {
-		Name   string  `json:"name"`
-		Before *string `json:"before"`
-		After  *string `json:"after"`
+		Name      string  `json:"name"`
+		Before    *string `json:"before"`
+		After     *string `json:"after"`
+		Sensitive bool    `json:"sensitive,omitempty"`
 	}
 	resourceChange struct {
 		Resource string          `json:"resource"`
@@ -167,7 +169,7 @@ func (d resourceChanges) print() error {
 			continue
 		}
 		for _, c := range r.Changes {
-			if _, err := fmt.Printf("%s%s: %s %s -> %s\n", would, r.Resource, c.Name, shown(c.Before, false), shown(c.After, false)); err != nil {
+			if _, err := fmt.Printf("%s%s: %s %s -> %s\n", would, r.Resource, c.Name, shown(c.Before, c.Sensitive), shown(c.After, c.Sensitive)); err != nil {
 				return err
 			}
 		}
@@ -212,28 +214,67 @@ func (cl *cluster) alter(ctx context.Context, r resource, changes []alteration, 
 		}
 		return done, f
 	}
+	known := before
+	if r.name == "" { // what is set for every broker is told only where it is set
+		if brokers, err := cl.ListBrokers(ctx); err == nil && len(brokers) > 0 {
+			if one, err := cl.settings(ctx, resource{r.kind, fmt.Sprint(brokers.NodeIDs()[0])}); err == nil {
+				known = one
+			}
+		}
+	}
 	after := before
 	if !dryRun {
-		if after, err = cl.settings(ctx, r); err != nil {
-			return done, err
-		}
+		after = cl.takeEffect(ctx, r, before, changes)
 	}
 	for _, a := range changes {
 		c := settingChange{Name: a.name}
-		if s, err := findSetting(r, before, a.name); err == nil {
-			c.Before = s.Value
-		} else {
+		if _, err := findSetting(r, known, a.name); err != nil {
 			fmt.Fprintf(os.Stderr, "note: %s knows no setting %q; %s\n", r, a.name, explain(err).hint)
 		}
-		if s, err := findSetting(r, after, a.name); err == nil {
-			c.After = s.Value
+		if s, err := findSetting(r, before, a.name); err == nil {
+			c.Before, c.Sensitive = s.Value, s.Sensitive
 		}
-		if dryRun {
-			c.After = a.would(before, c.Before)
+		c.After = a.would(before, c.Before)
+		if s, err := findSetting(r, after, a.name); err == nil && !dryRun {
+			c.After, c.Sensitive = s.Value, s.Sensitive
+		}
+		if c.Sensitive {
+			c.Before, c.After = nil, nil
 		}
 		done.Changes = append(done.Changes, c)
 	}
 	return done, nil
+}
+
+// takeEffect waits until the broker shows the changes: it learns of them a moment after the controller accepted them.
+func (cl *cluster) takeEffect(ctx context.Context, r resource, before []setting, changes []alteration) []setting {
+	shows := func(after []setting, a alteration) bool {
+		s, err := findSetting(r, after, a.name)
+		if a.op == kmsg.IncrementalAlterConfigOpDelete {
+			own := map[bool]string{true: "DYNAMIC_DEFAULT_BROKER_CONFIG", false: "DYNAMIC_BROKER_CONFIG"}[r.name == ""]
+			return err != nil || s.Source != own && (r.kind == kmsg.ConfigResourceTypeBroker || !strings.HasPrefix(s.Source, "DYNAMIC_") || strings.HasSuffix(s.Source, "BROKER_CONFIG"))
+		}
+		old, _ := findSetting(r, before, a.name)
+		var was *string
+		if old != nil {
+			was = old.Value
+		}
+		return err == nil && (s.Sensitive || equal(s.Value, a.would(before, was)))
+	}
+	for deadline := time.Now().Add(min(cl.timeout, 2*time.Second)); ; {
+		after, err := cl.settings(ctx, r)
+		if err == nil && !slices.ContainsFunc(changes, func(a alteration) bool { return !shows(after, a) }) {
+			return after
+		}
+		if err != nil || time.Now().After(deadline) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // would is the value after a change.

@@ -28,6 +28,9 @@ func addConsent(c *cobra.Command) *consent {
 func (k *consent) given(output, done string) (bool, error) {
 	switch {
 	case k.dryRun:
+		if output != "json" && output != "csv" {
+			fmt.Fprintf(os.Stderr, "dry run: nothing was %s\n", done)
+		}
 		return false, nil
 	case k.yes:
 		return true, nil

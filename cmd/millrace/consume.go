@@ -9,9 +9,11 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -186,6 +188,7 @@ func (f *consumeFlags) consume(ctx context.Context, flags *clientFlags, topic st
 	if f.group == "" {
 		options = append(options, kgo.ConsumeResetOffset(kgo.NoResetOffset())) // an offset that is not there is an error, not another offset
 	} else {
+		signal.Ignore(syscall.SIGPIPE) // a reader that has seen enough must not keep us from leaving the group
 		options = append(options, r.membership()...)
 	}
 	client, err := flags.connect(ctx, options...)

@@ -332,6 +332,8 @@ func (cl *cluster) findTopic(ctx context.Context, name string) (kadm.TopicDetail
 func (cl *cluster) noSuchTopic(ctx context.Context, name string) error {
 	var names []string
 	if topics, err := cl.ListTopicsWithInternal(ctx); err == nil {
+		topics.FilterInternal()
+		maps.DeleteFunc(topics, func(_ string, t kadm.TopicDetail) bool { return t.Err != nil }) // the client remembers what was asked for
 		names = topics.Names()
 	}
 	return &failure{exitFailed, "unknown_topic_or_partition", fmt.Sprintf("there is no topic %q", name), didYouMean(name, names, "millrace topic list shows those there are")}
