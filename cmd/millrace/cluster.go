@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 func newCluster() *cobra.Command {
@@ -52,7 +54,8 @@ type (
 		Schema     string        `json:"schema"`
 		ClusterID  string        `json:"cluster_id"`
 		Controller int32         `json:"controller"`
-		Speaks     string        `json:"speaks"` // the Kafka version that has the same APIs
+		Speaks     *string       `json:"speaks"` // the Kafka release that has the same APIs, if there is one
+		APIs       int           `json:"apis"`
 		Brokers    []brokerRow   `json:"brokers"`
 		Topics     int           `json:"topics"`
 		Internal   int           `json:"internal_topics"`
@@ -102,7 +105,7 @@ func (cl *cluster) info(ctx context.Context) (*clusterInfo, error) {
 	if answers, err := cl.ApiVersions(ctx); err == nil {
 		for _, one := range answers.Sorted() {
 			if one.Err == nil {
-				info.Speaks = one.VersionGuess()
+				info.Speaks, info.APIs = release(one.Raw()), len(one.Raw().ApiKeys)
 				break
 			}
 		}
@@ -140,6 +143,15 @@ func (cl *cluster) info(ctx context.Context) (*clusterInfo, error) {
 		info.Groups = &n
 	}
 	return info, nil
+}
+
+// release is the Kafka release that has exactly these APIs.
+func release(answer *kmsg.ApiVersionsResponse) *string {
+	guess, ok := strings.CutPrefix(kversion.FromApiVersionsResponse(answer).VersionGuess(), "v")
+	if !ok {
+		return nil // between two, or older or newer than all
+	}
+	return &guess
 }
 
 // health finds the partitions that are not as they should be.
@@ -203,8 +215,12 @@ func (i *clusterInfo) print(output string) error {
 	if i.Groups != nil {
 		groups = counted(*i.Groups, "group")
 	}
-	if _, err := fmt.Printf("cluster     %s\nspeaks      Kafka %s\nholds       %s and %d internal, %s, %s\nhealth      %s\n\n",
-		i.ClusterID, strings.TrimPrefix(i.Speaks, "v"), counted(i.Topics, "topic"), i.Internal, counted(i.Partitions, "partition"), groups, i.Health.sentence()); err != nil {
+	speaks := counted(i.APIs, "API")
+	if i.Speaks != nil {
+		speaks += ", as Kafka " + *i.Speaks
+	}
+	if _, err := fmt.Printf("cluster     %s\nspeaks      %s\nholds       %s and %d internal, %s, %s\nhealth      %s\n\n",
+		i.ClusterID, speaks, counted(i.Topics, "topic"), i.Internal, counted(i.Partitions, "partition"), groups, i.Health.sentence()); err != nil {
 		return err
 	}
 	rows := [][]string{{"BROKER", "ADDRESS", "RACK", "LEADS", "REPLICAS", "SIZE", "ROLE"}}

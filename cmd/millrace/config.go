@@ -367,16 +367,19 @@ func everyResource(ctx context.Context, cl *cluster, args []string, word string)
 	return words
 }
 
-// topicSettings completes the settings of a topic that is not there yet: those Millrace knows.
-func topicSettings(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
-	if strings.Contains(word, "=") {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+// topicSettings completes the settings of a topic, with what follows the name: those Millrace knows, as there may be no topic yet.
+func topicSettings(suffix string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, word string) (words []string, _ cobra.ShellCompDirective) {
+		for _, s := range config.Topic {
+			if strings.HasPrefix(s.Name, word) {
+				words = append(words, s.Name+suffix+"\t"+s.Doc)
+			}
+		}
+		if suffix == "" {
+			return words, cobra.ShellCompDirectiveNoFileComp
+		}
+		return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	}
-	var words []string
-	for _, s := range config.Topic {
-		words = append(words, s.Name+"=\t"+s.Doc)
-	}
-	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 type (

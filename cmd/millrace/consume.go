@@ -296,12 +296,13 @@ func (r *reading) read(ctx context.Context) error {
 			wait = min(wait, 300*time.Millisecond)
 		}
 		poll, cancel := context.WithTimeout(ctx, wait)
+		r.wakeWith(cancel)
 		fetches := r.client.PollFetches(poll)
 		cancel()
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if errors.Is(fetches.Err0(), context.DeadlineExceeded) {
+		if errors.Is(fetches.Err0(), context.DeadlineExceeded) || errors.Is(fetches.Err0(), context.Canceled) {
 			if r.pulse.silence() >= r.timeout {
 				return &failure{exitTimeout, "timeout", fmt.Sprintf("no answer from %s for %s", strings.Join(r.brokers, ","), r.timeout), "--timeout waits longer"}
 			}

@@ -74,6 +74,18 @@ func (r *reading) got(ctx context.Context, numbers []int32) {
 		r.member.err = err
 	}
 	r.member.assigned = true
+	if r.member.wake != nil && (len(r.ends) == 0 || r.member.err != nil) {
+		r.member.wake()
+	}
+}
+
+// wakeWith sets what ends a wait for records that will not come.
+func (r *reading) wakeWith(wake func()) {
+	r.member.mu.Lock()
+	defer r.member.mu.Unlock()
+	if r.member.wake = wake; r.flags.exit && r.member.assigned && len(r.ends) == 0 {
+		wake()
+	}
 }
 
 // gone forgets partitions that another member reads now.

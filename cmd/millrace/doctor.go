@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // check is one thing that was looked at.
@@ -140,7 +142,7 @@ func (f *doctorFlags) examine(ctx context.Context, flags *clientFlags, d *doctor
 	if f.dataDir == "" {
 		dirs = nil
 		if pid != 0 && cl != nil {
-			dirs = cl.dataDirsHere(ctx)
+			dirs = cl.dataDirsHere(ctx, pid)
 		}
 		if len(dirs) == 0 {
 			dirs = []string{"millrace-data"}
@@ -180,20 +182,37 @@ func brokerHere(brokers []string) int {
 	return 0
 }
 
-// dataDirsHere are the log directories of brokers that are on this machine.
-func (cl *cluster) dataDirsHere(ctx context.Context) (dirs []string) {
-	ctx, cancel := context.WithTimeout(ctx, cl.timeout)
-	defer cancel()
-	all, err := cl.DescribeAllLogDirs(ctx, nil)
+// dataDirsHere are the data directories of the broker that is this process.
+func (cl *cluster) dataDirsHere(ctx context.Context, pid int) (dirs []string) {
+	cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
 	if err != nil {
 		return nil
 	}
-	for _, ofBroker := range all {
-		for _, one := range ofBroker.Sorted() {
-			if _, err := os.Stat(one.Dir); err == nil {
-				dirs = append(dirs, one.Dir)
+	ctx, cancel := context.WithTimeout(ctx, cl.timeout)
+	defer cancel()
+	brokers, err := cl.ListBrokers(ctx)
+	if err != nil || len(brokers) != 1 {
+		return nil // which of them it is cannot be told
+	}
+	settings, err := cl.settings(ctx, resource{kmsg.ConfigResourceTypeBroker, fmt.Sprint(brokers.NodeIDs()[0])})
+	if err != nil {
+		return nil
+	}
+	for _, name := range []string{"log.dirs", "log.dir"} {
+		for _, s := range settings {
+			if s.Name != name || s.Value == nil {
+				continue
 			}
+			for _, dir := range strings.Split(*s.Value, ",") {
+				if dir = strings.TrimSpace(dir); dir != "" && !filepath.IsAbs(dir) {
+					dir = filepath.Join(cwd, dir)
+				}
+				if _, err := os.Stat(dir); err == nil {
+					dirs = append(dirs, dir)
+				}
+			}
+			return dirs
 		}
 	}
-	return dirs
+	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // examine looks at the cluster.
@@ -113,19 +112,19 @@ func (cl *cluster) apis(ctx context.Context) check {
 		return check{name, unknown, explain(err).message, ""}
 	}
 	speaks := map[string][]string{}
-	versions := map[string]bool{}
 	var lacks []string
-	n := 0
+	found := ""
 	for _, one := range answers.Sorted() {
 		if one.Err != nil {
 			continue // the listeners' check says so
 		}
 		var all strings.Builder
-		n = 0
-		one.EachKeySorted(func(key, low, high int16) { n++; fmt.Fprintf(&all, "%d:%d-%d ", key, low, high) })
-		guess := kversion.FromApiVersionsResponse(one.Raw()).VersionGuess()
-		versions[guess] = true
-		speaks[all.String()] = append(speaks[all.String()], fmt.Sprintf("%d (%s)", one.NodeID, guess))
+		one.EachKeySorted(func(key, low, high int16) { fmt.Fprintf(&all, "%d:%d-%d ", key, low, high) })
+		found = fmt.Sprint(len(one.Raw().ApiKeys))
+		if kafka := release(one.Raw()); kafka != nil {
+			found += ", as Kafka " + *kafka
+		}
+		speaks[all.String()] = append(speaks[all.String()], fmt.Sprintf("%d (%s)", one.NodeID, found))
 		for _, key := range asked {
 			if _, _, ok := one.KeyVersions(key); !ok && !slices.Contains(lacks, kmsg.NameForKey(key)) {
 				lacks = append(lacks, kmsg.NameForKey(key))
@@ -143,10 +142,10 @@ func (cl *cluster) apis(ctx context.Context) check {
 	case len(lacks) > 0:
 		return check{name, doubtful, "the brokers lack " + strings.Join(lacks, ", "), "commands that need them fail; newer brokers have them"}
 	}
-	for guess := range versions {
-		return check{name, healthy, fmt.Sprintf("%d, as Kafka %s", n, strings.TrimPrefix(guess, "v")), ""}
+	if found == "" {
+		return check{name, unknown, "no broker answered", ""}
 	}
-	return check{name, unknown, "no broker answered", ""}
+	return check{name, healthy, found, ""}
 }
 
 // asked are the APIs that the commands of this program need.

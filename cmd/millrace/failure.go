@@ -72,8 +72,8 @@ func explain(err error) *failure {
 		return &failure{exitTimeout, "timeout", "timed out: " + err.Error(), ""}
 	case errors.As(err, &kafka) && denied(kafka):
 		return &failure{exitDenied, strings.ToLower(kafka.Message), err.Error(), "the broker's ACLs or its SASL settings do not allow it"}
-	case errors.As(err, &kafka) && kafka == kerr.UnsupportedVersion:
-		return &failure{exitFailed, strings.ToLower(kafka.Message), err.Error(), "the broker does not have this API: millrace doctor shows what it has"}
+	case errors.Is(err, kerr.UnsupportedVersion), strings.Contains(err.Error(), "broker is too old"): // the client's own error has no name
+		return &failure{exitFailed, "unsupported_version", "the broker does not have the API that this needs", "millrace doctor --only cluster shows what it lacks"}
 	case errors.As(err, &kafka):
 		return &failure{exitFailed, strings.ToLower(kafka.Message), err.Error(), ""}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -106,6 +107,7 @@ func waitForFile(file string, p *process) error {
 //
 //	exits CODE program args...   run and compare the exit code
 //	waitfile FILE                until a file appears
+//	until PATTERN program args   run again until its stdout matches
 //	ports FILE VAR               set VAR to the broker's address in a ports file
 //	signal TERM|INT              to the last background command
 //	busyport VAR                 set VAR to a port this process listens on
@@ -125,6 +127,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":    exits,
+			"until":    until,
 			"waitfile": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(waitForFile(ts.MkAbs(args[0]), nil)) },
 			"ports": func(ts *testscript.TestScript, _ bool, args []string) {
 				var p ports
@@ -158,5 +161,22 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("%s: exit code %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for tick, limit := time.NewTicker(20*time.Millisecond), time.After(30*time.Second); ; {
+		err := ts.Exec(args[1], args[2:]...)
+		out := ts.ReadFile("stdout")
+		if err == nil && pattern.MatchString(out) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			ts.Fatalf("%s never printed %q; at last %q (%v)", strings.Join(args[1:], " "), args[0], out, err)
+		}
 	}
 }

@@ -136,7 +136,7 @@ func newTopicCreate() *cobra.Command {
 	lenient := c.Flags().Bool("if-not-exists", false, "do not fail when a topic is there already")
 	completeFlag(c, "partitions", nothing)
 	completeFlag(c, "replicas", nothing)
-	completeFlag(c, "config", topicSettings)
+	completeFlag(c, "config", topicSettings("="))
 	c.RunE = func(c *cobra.Command, names []string) error {
 		configs := map[string]*string{}
 		for _, s := range *settings {

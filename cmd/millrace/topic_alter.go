@@ -30,8 +30,8 @@ or nothing. With --dry-run the broker only checks.`,
 	settings := c.Flags().StringArrayP("config", "c", nil, "key=value, key+=value or key-=value; repeatable")
 	deleted := c.Flags().StringArrayP("delete", "d", nil, "setting that goes back to its default; repeatable")
 	dryRun := c.Flags().Bool("dry-run", false, "only let the broker check it")
-	completeFlag(c, "config", topicSettings)
-	completeFlag(c, "delete", topicSettings)
+	completeFlag(c, "config", topicSettings("="))
+	completeFlag(c, "delete", topicSettings(""))
 	c.RunE = func(c *cobra.Command, names []string) error {
 		changes, err := parseAlterations(*settings, *deleted)
 		if err != nil {
