@@ -19,6 +19,7 @@ type membership struct {
 	mu       sync.Mutex
 	assigned bool                      // for the first time
 	err      error                     // of a callback
+	wake     func()                    // ends a wait for records that will not come
 	printed  map[int32]kgo.EpochOffset // not committed yet
 }
 
