@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/millrace/millrace/group"
@@ -14,11 +13,6 @@ import (
 //   - The group decides (package group). The answer may come minutes later; its slot in the order of the connection's replies waits, nothing
 //     else does. Clients use a connection of their own for their group.
 //   - Metadata is opaque: Connect's is not a consumer's.
-//   - A member whose metadata would not fit into a record of the group is told so at once, with Kafka's code for what cannot be stored.
-
-// maxMemberBytes is how large the metadata of one member may be in all. Kafka fails the whole group when its record, which has all members in it,
-// is larger than max.message.bytes of __consumer_offsets.
-const maxMemberBytes = 1 << 20
 
 type joinTask struct {
 	coord.Task
@@ -52,16 +46,9 @@ func (n *Node) handleJoinGroup(c *call) {
 	if t.version == 0 {
 		t.join.RebalanceTimeoutMs = r.SessionTimeoutMs
 	}
-	size := 0
 	for i := range r.Protocols {
 		p := &r.Protocols[i]
-		size += len(p.Name) + len(p.Metadata)
 		t.join.Protocols = append(t.join.Protocols, group.Protocol{Name: p.Name, Metadata: p.Metadata})
-	}
-	if size > maxMemberBytes {
-		n.log.Warn("a member's metadata is too large", "group", fmt.Sprintf("%.200q", r.GroupID), "bytes", size, "limit", maxMemberBytes)
-		t.answer(wire.UnknownServerError)
-		return
 	}
 	n.groups.Submit(r.GroupID, &t.Task)
 }

@@ -68,6 +68,7 @@ type Groups struct {
 	o       Options
 	loading chan struct{} // holds one for each log that is being replayed: they share the disk and the processors
 	running sync.WaitGroup
+	turns   turns
 
 	mu     sync.Mutex
 	shards map[int32]*shard // by partition
@@ -76,7 +77,9 @@ type Groups struct {
 
 // New returns Groups that run nothing: a shard starts when it is first used, or by Load.
 func New(o Options) *Groups {
-	return &Groups{o: o.withDefaults(), shards: map[int32]*shard{}, loading: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
+	g := &Groups{o: o.withDefaults(), shards: map[int32]*shard{}, loading: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
+	g.turns.free = maxFlights
+	return g
 }
 
 // Partition is the one that holds a group, as in Kafka: tools that look into the topic rely on it.

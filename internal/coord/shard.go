@@ -55,6 +55,7 @@ type shard struct {
 	gathered round    // decided, not appended
 	flight   round    // appended, in part when phase is appending; not durable
 	phase    phase
+	turn     turn
 	ack      replica.AckWaiter
 
 	builder record.Builder
@@ -224,6 +225,7 @@ func (s *shard) take() error {
 
 func (s *shard) landed(err error) error {
 	s.phase = landed
+	s.groups.turns.end(s)
 	if err != nil {
 		return err
 	}
@@ -285,6 +287,9 @@ func (s *shard) dispatch() error {
 	}
 	switch {
 	case s.phase == landed && len(s.gathered.records) > 0:
+		if !s.groups.turns.take(s) {
+			return nil // it goes on gathering
+		}
 		s.flight, s.gathered = s.gathered, s.flight
 		return s.append()
 	case s.phase == landed:
@@ -367,6 +372,7 @@ func (s *shard) sleep() {
 // drop forgets what the shard knows, and tells those who ask or wait why.
 func (s *shard) drop(err error) {
 	s.settle()
+	s.groups.turns.end(s)
 	code := codeOf(err)
 	s.refuse(code)
 	s.queue.answer(code)

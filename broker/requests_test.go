@@ -1,0 +1,42 @@
+package broker
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+// joinRequest asks for membership of a consumer of topic orders, in version 5.
+func joinRequest(group, member string) *kmsg.JoinGroupRequest {
+	r := kmsg.NewPtrJoinGroupRequest()
+	r.Version, r.Group, r.MemberID, r.SessionTimeoutMillis, r.RebalanceTimeoutMillis, r.ProtocolType = 5, group, member, 30_000, 30_000, "consumer"
+	p := kmsg.NewJoinGroupRequestProtocol()
+	subscription := kmsg.NewConsumerMemberMetadata()
+	subscription.Topics = []string{"orders"}
+	p.Name, p.Metadata = "range", subscription.AppendTo(nil)
+	r.Protocols = append(r.Protocols, p)
+	return r
+}
+
+// syncRequest brings an assignment to each of the members, and asks for the first one's.
+func syncRequest(group, member string, generation int32, assigned ...string) *kmsg.SyncGroupRequest {
+	r := kmsg.NewPtrSyncGroupRequest()
+	r.Version, r.Group, r.MemberID, r.Generation = 3, group, member, generation
+	for _, id := range assigned {
+		a := kmsg.NewSyncGroupRequestGroupAssignment()
+		a.MemberID, a.MemberAssignment = id, []byte("assignment of "+id)
+		r.GroupAssignment = append(r.GroupAssignment, a)
+	}
+	return r
+}
+
+// commitRequest stores offset 7 of epoch 3 for some partitions, outside of any generation.
+func commitRequest(version int16, group, topic string, partitions ...int32) *kmsg.OffsetCommitRequest {
+	r := kmsg.NewPtrOffsetCommitRequest()
+	r.Version, r.Group, r.Generation = version, group, -1
+	t := kmsg.NewOffsetCommitRequestTopic()
+	t.Topic = topic
+	for _, i := range partitions {
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = i, 7, 3, kmsg.StringPtr("note")
+		t.Partitions = append(t.Partitions, p)
+	}
+	r.Topics = append(r.Topics, t)
+	return r
+}
