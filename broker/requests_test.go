@@ -40,3 +40,33 @@ func commitRequest(version int16, group, topic string, partitions ...int32) *kms
 	r.Topics = append(r.Topics, t)
 	return r
 }
+
+func heartbeatRequest(group, member string, generation int32) *kmsg.HeartbeatRequest {
+	r := kmsg.NewPtrHeartbeatRequest()
+	r.Version, r.Group, r.MemberID, r.Generation = 4, group, member, generation
+	return r
+}
+
+func findRequest(version int16, kind int8, keys ...string) *kmsg.FindCoordinatorRequest {
+	r := kmsg.NewPtrFindCoordinatorRequest()
+	r.Version, r.CoordinatorType, r.CoordinatorKey, r.CoordinatorKeys = version, kind, keys[0], keys
+	return r
+}
+
+// fetchOffsets asks for offsets of one group; no partitions are all of its topics.
+func fetchOffsets(version int16, group, topic string, id [16]byte, partitions ...int32) *kmsg.OffsetFetchRequest {
+	r := kmsg.NewPtrOffsetFetchRequest()
+	r.Version, r.Group = version, group
+	g := kmsg.NewOffsetFetchRequestGroup()
+	g.Group = group
+	if len(partitions) > 0 {
+		t := kmsg.NewOffsetFetchRequestTopic()
+		t.Topic, t.Partitions = topic, partitions
+		r.Topics = append(r.Topics, t)
+		gt := kmsg.NewOffsetFetchRequestGroupTopic()
+		gt.Topic, gt.TopicID, gt.Partitions = topic, id, partitions
+		g.Topics = append(g.Topics, gt)
+	}
+	r.Groups = append(r.Groups, g)
+	return r
+}

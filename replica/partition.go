@@ -341,6 +341,14 @@ func (p *Partition) flushSoon() {
 	p.flushUnlocked(start)
 }
 
+// FlushSoon has what was appended to a durable topic flushed, also when an earlier flush of it has failed.
+func (p *Partition) FlushSoon() {
+	p.mu.Lock()
+	start := p.unflushedLocked(p.Topic.Config())
+	p.mu.Unlock()
+	p.flushUnlocked(start)
+}
+
 // flush is the partition's one outstanding fdatasync. It runs off the loops and carries all that was appended before it begins.
 func (p *Partition) flush() {
 	p.mu.Lock()

@@ -139,6 +139,29 @@ func TestAFullDisk(t *testing.T) {
 	}
 }
 
+// A batch whose flush fails may be there after a restart, or not: until then nobody is told anything about its groups, and nobody waits in vain.
+func TestAFlushThatFails(t *testing.T) {
+	w := newWorld(t, 1)
+	if code := w.commit("g", 1).wait(t); code != wire.None {
+		t.Fatal(code)
+	}
+	w.late.Store(true)
+	if code := w.commit("g", 2).wait(t); code != wire.CoordinatorNotAvailable {
+		t.Fatal(code)
+	}
+	w.late.Store(false) // the next sync of the file succeeds, and means nothing
+	for range 3 {
+		if code := w.ask("g", func(*group.Shard, int64) {}).wait(t); code != wire.CoordinatorNotAvailable {
+			t.Fatalf("told %v while nobody knows", code)
+		}
+	}
+	w.restart(1, false)
+	if got := w.committed("g"); got != 1 && got != 2 {
+		t.Errorf("the group is at %d", got)
+	}
+	w.await("a commit", func() bool { return w.commit("g", 3).wait(t) == wire.None })
+}
+
 // Members that wait for their group are told to come again when the coordinator ends, and nothing is left running.
 func TestStopAnswersThoseWhoWait(t *testing.T) {
 	w := newWorld(t, 1)

@@ -31,6 +31,7 @@ type world struct {
 	t      testing.TB
 	disk   *vfs.Mem
 	full   atomic.Bool // no space on the disk
+	late   atomic.Bool // which shows only when files are synced
 	dir    *engine.Dir
 	table  *replica.Table
 	image  *meta.Image
@@ -85,6 +86,13 @@ func (f fullFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, &os.PathError{Op: "write", Path: f.Name(), Err: syscall.ENOSPC}
 	}
 	return f.File.WriteAt(p, off)
+}
+
+func (f fullFile) Sync() error {
+	if f.w.late.Load() {
+		return &os.PathError{Op: "sync", Path: f.Name(), Err: syscall.ENOSPC}
+	}
+	return f.File.Sync()
 }
 
 // open starts the broker's rooms on the disk as it is.

@@ -14,6 +14,8 @@ import (
 // loadPatience is how long tasks wait for a load, most of which are over at once. After that they are told that one is in progress.
 const loadPatience = time.Second
 
+var errTail = errors.New("coord: the end of the log cannot be made durable")
+
 // loader replays a partition's log into a new group.Shard.
 type loader struct {
 	s     *shard
@@ -145,10 +147,14 @@ func (l *loader) replay() error {
 			if !p.Wait(&w, &r) {
 				continue
 			}
+			p.FlushSoon()
 			err := l.wait()
 			p.Leave(&w)
 			if err != nil {
 				return err
+			}
+			if p.HighWatermark() == r.HighWatermark {
+				return errTail
 			}
 		}
 	}
