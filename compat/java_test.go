@@ -44,19 +44,11 @@ func compatJava(t testing.TB, class string, args ...string) []string {
 	return java(dir+":"+kafkaJars, "compat."+class, args...)
 }
 
-// under starts a broker for a test, or takes the one that runs already.
-func under(t *testing.T) *server {
-	t.Helper()
-	if bootstrap != "" {
-		return &server{addr: bootstrap}
-	}
-	return startMillrace(t, t.TempDir())
-}
-
 // javaSuite runs a suite of the Java programs against a broker, each of its steps as a test of its own.
-func javaSuite(t *testing.T, budget time.Duration, addr, suite string, args ...string) {
+func javaSuite(t *testing.T, allowed time.Duration, suite string, args ...string) {
 	t.Helper()
-	argv := compatJava(t, "Steps", append([]string{suite, addr}, args...)...)
+	argv := compatJava(t, "Steps", append([]string{suite, startBroker(t)}, args...)...)
+	budget(t, "java: "+suite, allowed)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -68,7 +60,6 @@ func javaSuite(t *testing.T, budget time.Duration, addr, suite string, args ...s
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -94,20 +85,9 @@ func javaSuite(t *testing.T, budget time.Duration, addr, suite string, args ...s
 	if t.Failed() {
 		t.Logf("stderr of %s:\n%s", suite, tail(said.String(), 40))
 	}
-	spent(t, "java "+suite, start, budget)
 }
 
-// spent prints the time a suite took beside the time it may take.
-func spent(t *testing.T, suite string, start time.Time, budget time.Duration) {
-	t.Helper()
-	took := time.Since(start).Round(100 * time.Millisecond)
-	t.Logf("%s: %v of a budget of %v", suite, took, budget)
-	if took > budget {
-		t.Errorf("%s took %v, over its budget of %v", suite, took, budget)
-	}
-}
-
-func TestJavaProducer(t *testing.T) { javaSuite(t, 30*time.Second, under(t).addr, "producers") }
-func TestJavaConsumer(t *testing.T) { javaSuite(t, 60*time.Second, under(t).addr, "consumers") }
-func TestJavaAdmin(t *testing.T)    { javaSuite(t, 30*time.Second, under(t).addr, "admins") }
-func TestKafkaTools(t *testing.T)   { javaSuite(t, 60*time.Second, under(t).addr, "tools") }
+func TestJavaProducer(t *testing.T) { javaSuite(t, 30*time.Second, "producers") }
+func TestJavaConsumer(t *testing.T) { javaSuite(t, 40*time.Second, "consumers") }
+func TestJavaAdmin(t *testing.T)    { javaSuite(t, 20*time.Second, "admins") }
+func TestKafkaTools(t *testing.T)   { javaSuite(t, 40*time.Second, "tools") }

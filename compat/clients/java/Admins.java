@@ -336,16 +336,16 @@ final class Admins {
         equal("largest time of nothing", -1L, offset(p0, OffsetSpec.maxTimestamp()).offset());
         try (KafkaProducer<byte[], byte[]> p = Producers.producer(bootstrap, "batch.size", "0")) {
             for (long time : List.of(1_000L, 3_000L, 9_000L, 5_000L)) { // its largest time is not its last
-                p.send(new ProducerRecord<>(topic, 0, 1_700_000_000_000L + time, null, Producers.bytes("at " + time))).get();
+                p.send(new ProducerRecord<>(topic, 0, Steps.PAST + time, null, Producers.bytes("at " + time))).get();
             }
         }
         equal("earliest", 0L, offset(p0, OffsetSpec.earliest()).offset());
         equal("latest", 4L, offset(p0, OffsetSpec.latest()).offset());
-        equal("largest time", List.of(2L, 1_700_000_009_000L),
+        equal("largest time", List.of(2L, Steps.PAST + 9_000),
             List.of(offset(p0, OffsetSpec.maxTimestamp()).offset(), offset(p0, OffsetSpec.maxTimestamp()).timestamp()));
-        equal("a time", List.of(1L, 1_700_000_003_000L), List.of(offset(p0, OffsetSpec.forTimestamp(1_700_000_002_000L)).offset(),
-            offset(p0, OffsetSpec.forTimestamp(1_700_000_002_000L)).timestamp()));
-        equal("a time to come", -1L, offset(p0, OffsetSpec.forTimestamp(1_800_000_000_000L)).offset());
+        equal("a time", List.of(1L, Steps.PAST + 3_000), List.of(offset(p0, OffsetSpec.forTimestamp(Steps.PAST + 2_000)).offset(),
+            offset(p0, OffsetSpec.forTimestamp(Steps.PAST + 2_000)).timestamp()));
+        equal("a time to come", -1L, offset(p0, OffsetSpec.forTimestamp(Steps.PAST + 1_000_000_000L)).offset());
         equal("earliest local", 0L, offset(p0, OffsetSpec.earliestLocal()).offset());
         equal("latest tiered", -1L, offset(p0, OffsetSpec.latestTiered()).offset());
         equal("earliest pending upload", -1L, offset(p0, OffsetSpec.earliestPendingUpload()).offset());

@@ -67,7 +67,7 @@ final class Consumers {
     static void send(String bootstrap, String topic, int from, int to) {
         try (KafkaProducer<byte[], byte[]> p = Producers.producer(bootstrap)) {
             for (int i = from; i < to; i++) {
-                p.send(new ProducerRecord<>(topic, null, 1_700_000_000_000L + i, Producers.bytes("key-" + i), Producers.bytes("value-" + i)));
+                p.send(new ProducerRecord<>(topic, null, Steps.PAST + i, Producers.bytes("key-" + i), Producers.bytes("value-" + i)));
             }
         }
     }
@@ -250,10 +250,10 @@ final class Consumers {
         try (KafkaConsumer<byte[], byte[]> c = consumer(bootstrap, "group.id", topic, "isolation.level", "read_committed", "max.poll.records", "10")) {
             equal("first offsets", Map.of(p0, 0L), c.beginningOffsets(List.of(p0)));
             equal("end offsets", Map.of(p0, 1_000L), c.endOffsets(List.of(p0)));
-            Map<TopicPartition, OffsetAndTimestamp> at = c.offsetsForTimes(Map.of(p0, 1_700_000_000_500L));
+            Map<TopicPartition, OffsetAndTimestamp> at = c.offsetsForTimes(Map.of(p0, Steps.PAST + 500));
             equal("offset for a time", 500L, at.get(p0).offset());
-            equal("its time", 1_700_000_000_500L, at.get(p0).timestamp());
-            equal("offset for a time to come", null, c.offsetsForTimes(Map.of(p0, 1_800_000_000_000L)).get(p0));
+            equal("its time", Steps.PAST + 500, at.get(p0).timestamp());
+            equal("offset for a time to come", null, c.offsetsForTimes(Map.of(p0, Steps.PAST + 1_000_000_000L)).get(p0));
             c.assign(List.of(p0));
             c.seek(p0, 321);
             equal("record at 321", "value-321", first(c));

@@ -14,11 +14,14 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.RetriableCommitFailedException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.RebalanceInProgressException;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
@@ -103,6 +106,8 @@ final class Member implements AutoCloseable {
                 records.forEach(log::add);
                 if (!records.isEmpty() && round % 2 == 0) {
                     consumer.commitAsync(this::committed);
+                } else if (!records.isEmpty()) {
+                    commit();
                 }
             }
             // Closing gives the partitions back, and so commits; a static member keeps them.
@@ -116,11 +121,18 @@ final class Member implements AutoCloseable {
         }
     }
 
+    private void commit() {
+        try {
+            consumer.commitSync(Duration.ofSeconds(10));
+        } catch (RebalanceInProgressException e) {
+            committed(null, e);
+        }
+    }
+
     private void committed(Map<TopicPartition, ?> offsets, Exception e) {
         // A commit that crosses a rebalance is refused, and the one before giving back makes up for it.
-        if (e != null && !(e instanceof org.apache.kafka.clients.consumer.RetriableCommitFailedException)
-                && !(e instanceof org.apache.kafka.clients.consumer.CommitFailedException)
-                && !(e instanceof org.apache.kafka.common.errors.RebalanceInProgressException)) {
+        if (e != null && !(e instanceof RetriableCommitFailedException) && !(e instanceof CommitFailedException)
+                && !(e instanceof RebalanceInProgressException)) {
             failure = e;
         }
     }

@@ -102,7 +102,7 @@ final class Producers {
     }
 
     private static ProducerRecord<byte[], byte[]> record(String topic, int i) {
-        ProducerRecord<byte[], byte[]> r = new ProducerRecord<>(topic, null, 1_700_000_000_000L + i, bytes("customer-" + i % 113),
+        ProducerRecord<byte[], byte[]> r = new ProducerRecord<>(topic, null, Steps.PAST + i, bytes("customer-" + i % 113),
             bytes("{\"order\":" + i + ",\"item\":\"" + "x".repeat(i % 97) + "\"}"));
         r.headers().add("trace", bytes("id-" + i)).add("trace", bytes("again")).add("none", null).add("empty", new byte[0]);
         return r;

@@ -35,6 +35,9 @@ final class Steps {
         "tools", Tools::run);
 
     private static final String RUN = "-" + Long.toString(System.currentTimeMillis(), 36);
+    /** The time of the first records: not so long ago that retention would take them. */
+    static final long PAST = System.currentTimeMillis() / 1_000 * 1_000 - 3_600_000;
+
     private static final int LIMIT_SECONDS = 60;
 
     // The tools' steps take System.out away for a while; the lines are for the reader of the process.

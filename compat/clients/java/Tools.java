@@ -122,7 +122,7 @@ final class Tools {
         String topic = Producers.create(bootstrap, Steps.name(name), 2, Map.of());
         try (var p = Producers.producer(bootstrap)) {
             for (int i = 0; i < 100; i++) {
-                p.send(new org.apache.kafka.clients.producer.ProducerRecord<>(topic, i % 2, 1_700_000_000_000L + i, null, Producers.bytes("value-" + i)));
+                p.send(new org.apache.kafka.clients.producer.ProducerRecord<>(topic, i % 2, Steps.PAST + i, null, Producers.bytes("value-" + i)));
             }
         }
         Member.Log log = new Member.Log();
@@ -167,7 +167,7 @@ final class Tools {
         reset(of, "--shift-by", "7").says(pair(group) + "  0  27");
         reset(of, "--shift-by", "-20").says(pair(group) + "  1  7");
         reset(of, "--shift-by", "1000").says(pair(group) + "  0  50"); // not beyond the end
-        reset(of, "--to-datetime", "2023-11-14T22:13:20.051Z").says(pair(group) + "  0  26").says(pair(group) + "  1  25");
+        reset(of, "--to-datetime", java.time.Instant.ofEpochMilli(Steps.PAST + 51).toString()).says(pair(group) + "  0  26").says(pair(group) + "  1  25");
         reset(of, "--to-current").says(pair(group) + "  0  26").says(pair(group) + "  1  25");
         reset(of, "--by-duration", "P20000D").says(pair(group) + "  0  0");
         Path plan = Files.createTempFile("offsets", ".csv");
@@ -266,7 +266,7 @@ final class Tools {
             tool("GetOffsetShell", "--topic", topic, "--time", earliest).saysOnly(List.of(topic + ":0:0", topic + ":1:0"));
         }
         tool("GetOffsetShell", "--topic", topic, "--time", "max-timestamp").saysOnly(List.of(topic + ":0:49", topic + ":1:49"));
-        tool("GetOffsetShell", "--topic", topic, "--time", "1700000000050").saysOnly(List.of(topic + ":0:25", topic + ":1:25"));
+        tool("GetOffsetShell", "--topic", topic, "--time", Long.toString(Steps.PAST + 50)).saysOnly(List.of(topic + ":0:25", topic + ":1:25"));
         tool("GetOffsetShell", "--topic-partitions", Pattern.quote(topic) + ":1", "--time", "latest").saysOnly(List.of(topic + ":1:50"));
         tool("GetOffsetShell", "--exclude-internal-topics").says(topic + ":0:50").saysNot("__consumer_offsets:.*");
         tool("GetOffsetShell").says("__consumer_offsets:\\d+:\\d+");
