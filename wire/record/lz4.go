@@ -270,21 +270,32 @@ func lz4Cheap(p []byte, limit int) bool {
 
 // appendLZ4 appends p as one frame of independent 64 KiB blocks without checksums, as the Java client writes it.
 func appendLZ4(dst, p []byte, c *lz4.Compressor) []byte {
+	dst = appendLZ4Header(dst)
+	for len(p) > 0 {
+		n := min(len(p), lz4Block)
+		dst, p = appendLZ4Block(dst, p[:n], c.CompressBlock), p[n:]
+	}
+	return appendLZ4End(dst)
+}
+
+func appendLZ4Header(dst []byte) []byte {
 	at := len(dst)
 	dst = binary.LittleEndian.AppendUint32(dst, lz4Magic)
 	dst = append(dst, 0x60, 0x40)
-	dst = append(dst, byte(xxh32(dst[at+4:])>>8))
-	for len(p) > 0 {
-		n := min(len(p), lz4Block)
-		at := len(dst)
-		dst = grow(dst, 4+lz4.CompressBlockBound(n))
-		size, err := c.CompressBlock(p[:n], dst[at+4:cap(dst)])
-		length := uint32(size)
-		if err != nil || size == 0 || size >= n {
-			size, length = copy(dst[at+4:cap(dst)], p[:n]), uint32(n)|lz4Stored
-		}
-		binary.LittleEndian.PutUint32(dst[at:at+4], length)
-		dst, p = dst[:at+4+size], p[n:]
-	}
-	return append(dst, 0, 0, 0, 0)
+	return append(dst, byte(xxh32(dst[at+4:])>>8))
 }
+
+// appendLZ4Block appends one block, compressed or, when that is not shorter, as it is.
+func appendLZ4Block(dst, p []byte, compress func(src, dst []byte) (int, error)) []byte {
+	at := len(dst)
+	dst = grow(dst, 4+lz4.CompressBlockBound(len(p)))
+	size, err := compress(p, dst[at+4:cap(dst)])
+	length := uint32(size)
+	if err != nil || size == 0 || size >= len(p) {
+		size, length = copy(dst[at+4:cap(dst)], p), uint32(len(p))|lz4Stored
+	}
+	binary.LittleEndian.PutUint32(dst[at:at+4], length)
+	return dst[:at+4+size]
+}
+
+func appendLZ4End(dst []byte) []byte { return append(dst, 0, 0, 0, 0) }

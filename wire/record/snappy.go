@@ -167,16 +167,23 @@ func snappyCheap(p []byte, limit int) bool {
 
 // appendSnappy appends p in snappy-java's framing, which every client reads.
 func appendSnappy(dst, p []byte) []byte {
-	dst = append(dst, xerialMagic...)
-	dst = append(dst, 0, 0, 0, 1, 0, 0, 0, 1)
+	dst = appendSnappyHeader(dst)
 	for len(p) > 0 {
 		n := min(len(p), xerialBlock)
-		at := len(dst)
-		dst = grow(dst, 4+s2.MaxEncodedLen(n))
-		block := s2.EncodeSnappy(dst[at+4:cap(dst)], p[:n])
-		binary.BigEndian.PutUint32(dst[at:at+4], uint32(len(block)))
-		dst = dst[:at+4+len(block)]
-		p = p[n:]
+		dst, p = appendSnappyBlock(dst, p[:n]), p[n:]
 	}
 	return dst
+}
+
+func appendSnappyHeader(dst []byte) []byte {
+	dst = append(dst, xerialMagic...)
+	return append(dst, 0, 0, 0, 1, 0, 0, 0, 1)
+}
+
+func appendSnappyBlock(dst, p []byte) []byte {
+	at := len(dst)
+	dst = grow(dst, 4+s2.MaxEncodedLen(len(p)))
+	block := s2.EncodeSnappy(dst[at+4:cap(dst)], p)
+	binary.BigEndian.PutUint32(dst[at:at+4], uint32(len(block)))
+	return dst[:at+4+len(block)]
 }
