@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/replica"
 	"github.com/millrace/millrace/wire"
 	"github.com/millrace/millrace/wire/record"
@@ -17,6 +18,9 @@ import (
 // Every partition of a request carries one batch. The batches are checked (on the loop when that is cheap, else by a worker while the
 // connection reads no further: DESIGN D17), then appended in the request's order; the next request of the connection may begin when that is
 // done. acks=1 and 0 are answered then, acks=all when the high watermark has passed every batch.
+//
+// A batch that is not in its topic's compression.type is recompressed by the worker. That takes memory beside the frame, so it is done some
+// batches at a time, which are appended before the next ones, and by so many requests at a time as there are turns.
 //
 // Gaps: transactions. A request that names a transactional id gets INVALID_REQUEST.
 
@@ -29,11 +33,15 @@ type produce struct {
 	c   *call
 	req wire.ProduceRequest
 
-	resp  wire.ProduceResponse
-	items []produceItem
-	next  int   // the first item that is not appended yet
-	now   int64 // ms
-	named bool  // a topic's name in the answer is a view of the frame
+	resp    wire.ProduceResponse
+	items   []produceItem
+	checked int   // the first item that is not checked yet
+	next    int   // the first item that is not appended yet
+	now     int64 // ms
+	named   bool  // a topic's name in the answer is a view of the frame
+
+	recompress bool // some batches have to be
+	turn       bool // it has a turn of recompression
 
 	refs     atomic.Int32 // waiting items, the timer, and the handler itself
 	waiting  atomic.Int32 // waiting items and the handler
@@ -46,8 +54,10 @@ type produceItem struct {
 	replica.AckWaiter
 	owner    *produce
 	topic    *replica.Topic // nil: unknown
+	config   *config.TopicConfig
 	p        *replica.Partition
-	batch    record.Batch // a view of the frame
+	batch    record.Batch // a view of the frame, unless it is recompressed
+	own      bool         // it is recompressed
 	appended engine.Appended
 	err      error
 }
@@ -80,18 +90,31 @@ func (n *Node) handleProduce(c *call) {
 	s.refs.Store(1)
 	s.waiting.Store(1)
 	if slow {
-		s.hold(func(ready func()) {
-			n.workers.check.Go(func() {
-				s.check()
-				ready()
-			})
-		})
+		s.hold(s.checkLater)
 		return
 	}
 	s.check()
-	if !s.append() {
+	if s.append() == waits {
 		s.hold(s.items[s.next].p.WhenReady)
 	}
+}
+
+// checkLater checks in a worker; ready is called, on any goroutine, when there is something to append.
+func (s *produce) checkLater(ready func()) {
+	check := func() {
+		s.n.workers.check.Go(func() {
+			s.check()
+			ready()
+		})
+	}
+	if !s.recompress {
+		check()
+		return
+	}
+	s.n.recompressions.take(func() {
+		s.turn = true
+		check()
+	})
 }
 
 // A loop checks no more than checkOnLoop bytes of one request: about a millisecond of work. A compressed batch counts as what it may
@@ -124,7 +147,7 @@ func (s *produce) prepare() (slow bool, err error) {
 		for j := range t.Partitions {
 			s.items = s.items[:len(s.items)+1]
 			it := &s.items[len(s.items)-1]
-			it.owner, it.topic, it.p, it.err, it.batch = s, topic, nil, refused, nil
+			it.owner, it.topic, it.config, it.p, it.err, it.batch, it.own = s, topic, nil, nil, refused, nil, false
 			if it.Done == nil {
 				it.Done = it.done
 			}
@@ -143,7 +166,14 @@ func (s *produce) prepare() (slow bool, err error) {
 			if it.err == nil && it.batch.Transactional() {
 				it.err = wire.TransactionalIDAuthorizationFailed // of a transaction that this request does not name
 			}
-			if work += len(it.batch); it.err != nil || it.topic.Config().HeaderOnly {
+			if work += len(it.batch); it.err != nil {
+				continue
+			}
+			it.config = topic.Config() // one for all that is done with the batch: settings may change meanwhile
+			if it.foreign() {
+				slow, s.recompress = true, true
+			}
+			if it.config.HeaderOnly {
 				continue
 			}
 			if it.batch.Codec() != record.None {
@@ -189,37 +219,79 @@ func invalid(reason string) error {
 // rawAtLeast is what a batch may decompress to, unless a topic allows larger messages: what a worker spends on one is bounded.
 const rawAtLeast = 64 << 20
 
-// check validates the batches. On the loop, or on a worker while the connection is held.
+// foreign tells whether the batch is not compressed as its topic says.
+func (it *produceItem) foreign() bool {
+	return it.config.Recompress && record.Codec(it.config.Codec) != it.batch.Codec()
+}
+
+// recompressAtOnce is after how many recompressed bytes a worker stops, so that they are appended first.
+const recompressAtOnce = 4 << 20
+
+// maxRecompressions is how many requests may hold recompressed batches at a time, each recompressAtOnce and one batch more.
+const maxRecompressions = 16
+
+// check validates the batches, and recompresses those that need it, some at a time. On the loop, or on a worker while the connection is held.
 func (s *produce) check() {
-	for i := range s.items {
-		it := &s.items[i]
+	recompressed := 0
+	for ; s.checked < len(s.items) && recompressed < recompressAtOnce; s.checked++ {
+		it := &s.items[s.checked]
 		if it.err != nil {
 			continue
 		}
-		c := it.topic.Config()
+		c := it.config
+		foreign, oneTime, time := it.foreign(), it.batch.LogAppendTime(), it.batch.MaxTimestamp()
 		it.err = it.batch.Check(&record.CheckOptions{
 			Now:                s.now,
 			TimestampBeforeMax: c.TimestampBeforeMaxMs,
 			TimestampAfterMax:  c.TimestampAfterMaxMs,
 			LogAppendTime:      c.LogAppendTime,
 			Compacted:          c.CleanupCompact,
-			HeaderOnly:         c.HeaderOnly,
+			HeaderOnly:         c.HeaderOnly && !foreign,
 			ZstdAllowed:        s.c.header.Version >= 7,
 			MaxBytes:           int(c.MaxMessageBytes),
-			MaxRaw:             max(rawAtLeast, 2*int64(c.MaxMessageBytes)),
+			MaxRaw:             maxRaw(c),
 			FromClient:         true,
 		})
+		if it.err == nil && foreign {
+			it.batch, it.err = it.batch.Recompress(record.RecompressOptions{
+				Codec: record.Codec(c.Codec), Level: codecLevel(c), MaxBytes: int(c.MaxMessageBytes), MaxRaw: maxRaw(c), OneTime: oneTime, Time: time,
+			})
+			it.own = true
+			recompressed += len(it.batch)
+		}
 		if it.err == nil && len(it.batch) > int(c.SegmentBytes) {
 			it.err = wire.RecordListTooLarge
 		}
 	}
 }
 
-// append appends what is not appended yet, in the request's order. False: a log needs background work first, and nothing of the rest has
-// been appended. True: the request's ordered half is done, and s may be gone.
-func (s *produce) append() bool {
+func maxRaw(c *config.TopicConfig) int64 { return max(rawAtLeast, 2*int64(c.MaxMessageBytes)) }
+
+func codecLevel(c *config.TopicConfig) int {
+	switch record.Codec(c.Codec) {
+	case record.Gzip:
+		return int(c.GzipLevel)
+	case record.LZ4:
+		return int(c.LZ4Level)
+	case record.Zstd:
+		return int(c.ZstdLevel)
+	}
+	return record.DefaultLevel
+}
+
+// progress is how far append has come.
+type progress uint8
+
+const (
+	appended  progress = iota // the request's ordered half is done, and the produce may be gone
+	waits                     // a log needs background work first; nothing of the rest has been appended
+	unchecked                 // the rest has to be checked first
+)
+
+// append appends what is checked and not appended yet, in the request's order.
+func (s *produce) append() progress {
 	o := replica.AppendOptions{All: s.req.Acks == -1, Now: s.now}
-	for ; s.next < len(s.items); s.next++ {
+	for ; s.next < s.checked; s.next++ {
 		it := &s.items[s.next]
 		if it.err != nil {
 			continue
@@ -228,8 +300,8 @@ func (s *produce) append() bool {
 			s.refs.Add(1)
 			s.waiting.Add(1)
 		}
-		appended, pending, err := it.p.Append(it.batch, o, &it.AckWaiter)
-		it.appended = appended
+		a, pending, err := it.p.Append(it.batch, o, &it.AckWaiter)
+		it.appended = a
 		if pending {
 			continue // it.err is Done's, which may have been called by now
 		}
@@ -238,9 +310,13 @@ func (s *produce) append() bool {
 			s.waiting.Add(-1)
 		}
 		if err != nil && isWait(err) {
-			return false
+			return waits
 		}
 		it.err = err
+	}
+	s.endTurn()
+	if s.checked < len(s.items) {
+		return unchecked
 	}
 	if s.waiting.Load() > 1 {
 		if s.named {
@@ -252,7 +328,21 @@ func (s *produce) append() bool {
 		s.n.produceTimers.add(&s.timer, int64(s.req.TimeoutMs))
 	}
 	s.settle()
-	return true
+	return appended
+}
+
+// endTurn lets go of what was recompressed, and of the turn. What was appended is in the log; nobody looks at the batches again.
+func (s *produce) endTurn() {
+	if !s.turn {
+		return
+	}
+	s.turn = false
+	for i := range s.items[:s.checked] {
+		if it := &s.items[i]; it.own {
+			it.batch = nil
+		}
+	}
+	s.n.recompressions.give()
 }
 
 // hold lets the connection read no further until every batch is appended. when arranges for its func to be called once, on any goroutine,
@@ -268,10 +358,15 @@ func (s *produce) hold(when func(ready func())) {
 		if conn.Closed() {
 			s.giveUp()
 		}
-		if !s.append() {
+		switch s.append() {
+		case waits:
 			s.items[s.next].p.WhenReady(ready)
-		} else if !conn.Closed() {
-			conn.Unhold()
+		case unchecked:
+			s.checkLater(ready)
+		case appended:
+			if !conn.Closed() {
+				conn.Unhold()
+			}
 		}
 	}
 	when(ready)
@@ -284,6 +379,7 @@ func (s *produce) giveUp() {
 			it.err = wire.NetworkException
 		}
 	}
+	s.checked = len(s.items)
 }
 
 // rebind moves the views to the frame's new place after keep.
@@ -294,7 +390,7 @@ func (s *produce) rebind() {
 	i := 0
 	for t := range s.req.Topics {
 		for _, p := range s.req.Topics[t].Partitions {
-			if it := &s.items[i]; it.batch != nil {
+			if it := &s.items[i]; it.batch != nil && !it.own {
 				it.batch = record.Batch(p.Records[:len(it.batch):len(it.batch)])
 			}
 			i++
@@ -434,8 +530,8 @@ func (s *produce) free() {
 	}
 	for i := range s.items {
 		it := &s.items[i]
-		it.topic, it.p, it.batch, it.err = nil, nil, nil, nil
+		it.topic, it.config, it.p, it.batch, it.own, it.err = nil, nil, nil, nil, false, nil
 	}
-	s.n, s.c, s.items, s.next, s.named, s.timerSet = nil, nil, s.items[:0], 0, false, false
+	s.n, s.c, s.items, s.checked, s.next, s.named, s.recompress, s.timerSet = nil, nil, s.items[:0], 0, 0, false, false, false
 	produces.Put(s)
 }

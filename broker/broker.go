@@ -67,18 +67,19 @@ type Node struct {
 	log     *slog.Logger
 	id      int32 // node.id
 
-	dir           *engine.Dir
-	quorum        *quorum.Quorum
-	table         *replica.Table
-	groups        *coord.Groups
-	server        *netio.Server
-	workers       *workers
-	fetchTimers   *timers // of parked fetches
-	produceTimers *timers // of produce requests that wait for their acknowledgement
-	sessions      *sessions
-	parkedParts   atomic.Int64 // partitions that parked fetches wait on
-	producerIDs   producerIDs  // ids of the block this start was granted
-	limits        limits
+	dir            *engine.Dir
+	quorum         *quorum.Quorum
+	table          *replica.Table
+	groups         *coord.Groups
+	server         *netio.Server
+	workers        *workers
+	fetchTimers    *timers // of parked fetches
+	produceTimers  *timers // of produce requests that wait for their acknowledgement
+	sessions       *sessions
+	recompressions turns        // of produce requests
+	parkedParts    atomic.Int64 // partitions that parked fetches wait on
+	producerIDs    producerIDs  // ids of the block this start was granted
+	limits         limits
 
 	housework struct {
 		stop chan struct{}
@@ -113,6 +114,7 @@ func Start(o Options) (*Node, error) {
 		fetchTimers:   newTimers(),
 		produceTimers: newTimers(),
 	}
+	n.recompressions.most = maxRecompressions
 	n.limits.fetchMaxBytes = int32(o.Config.Int("fetch.max.bytes"))
 	n.limits.connections.Store(o.Config.Int64("max.connections"))
 	n.sessions = newSessions(o.Config.Int("max.incremental.fetch.session.cache.slots"))

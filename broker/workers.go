@@ -126,3 +126,44 @@ func (p *pool) stop() {
 	}
 	p.mu.Unlock()
 }
+
+// turns let so many things be under way at a time, first come, first served.
+type turns struct {
+	most int
+
+	mu    sync.Mutex
+	taken int
+	queue []func()
+}
+
+// take calls f, now or when a turn has been given back, on whatever goroutine that is. f must not block.
+func (t *turns) take(f func()) {
+	t.mu.Lock()
+	wait := t.taken >= t.most
+	if wait {
+		t.queue = append(t.queue, f)
+	} else {
+		t.taken++
+	}
+	t.mu.Unlock()
+	if !wait {
+		f()
+	}
+}
+
+// give gives a turn back, or hands it to the first who waits.
+func (t *turns) give() {
+	t.mu.Lock()
+	var next func()
+	if len(t.queue) > 0 {
+		next = t.queue[0]
+		t.queue[0] = nil
+		t.queue = t.queue[1:]
+	} else {
+		t.taken--
+	}
+	t.mu.Unlock()
+	if next != nil {
+		next()
+	}
+}
