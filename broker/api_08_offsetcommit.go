@@ -15,6 +15,9 @@ import (
 //   - The empty group id is a group, as in Kafka.
 //   - The retention time of versions 2-4 is kept, as in Kafka.
 
+// quickCommit is up to how large a commit may be decided on its loop.
+const quickCommit = 4 << 10
+
 // commitTask is pooled: commits come as often as fetches.
 type commitTask struct {
 	coord.Task
@@ -47,7 +50,7 @@ func (n *Node) handleOffsetCommit(c *call) {
 		c.fail(err)
 		return
 	}
-	t.Bytes = len(c.body)
+	t.Bytes, t.Quick = len(c.body), len(c.body) <= quickCommit
 	if !t.sort(n) {
 		t.answer(wire.None) // nothing of it exists
 		return

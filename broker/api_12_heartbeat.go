@@ -28,7 +28,7 @@ var heartbeatTasks sync.Pool
 func init() {
 	heartbeatTasks.New = func() any {
 		t := new(heartbeatTask)
-		t.Decide, t.Answer = t.decide, t.answer
+		t.Decide, t.Answer, t.Quick = t.decide, t.answer, true
 		return t
 	}
 }

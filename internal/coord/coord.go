@@ -1,7 +1,7 @@
 // Package coord runs group coordinators on __consumer_offsets: it loads a partition of that topic into a group.Shard, asks the shard what each
 // request comes to, appends what it emits, and answers.
 //
-// Each partition in use has one goroutine, which alone touches the group.Shard, and a bounded inbox. It works in rounds:
+// Each partition in use has a goroutine and a bounded inbox. One goroutine at a time touches the group.Shard; it works in rounds:
 //
 //	inbox --> Decide, each with the same now --> records of all --> one batch --> Partition.Append --> durable --> Answer, all
 //

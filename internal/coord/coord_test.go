@@ -236,7 +236,7 @@ func TestALoadWaitsForTheTail(t *testing.T) {
 	asked := w.ask("g", func(s *group.Shard, now int64) {
 		offset = s.FetchOffsets(now, &group.FetchRequest{Group: "g", Topics: []group.FetchTopic{{Name: "t", Partitions: []int32{0}}}}).Topics[0].Partitions[0].Offset
 	})
-	if code := asked.code; asked.answered() && code == wire.None {
+	if asked.answered() && asked.code == wire.None {
 		t.Fatalf("answered %d before it was durable", offset)
 	}
 	release()
@@ -264,6 +264,7 @@ func TestForeignRecordsAreLoaded(t *testing.T) {
 
 func TestTheInboxIsBounded(t *testing.T) {
 	w := newWorld(t, 1)
+	w.slow = true // a task that is decided where it comes in would hold up the test
 	w.commit("g", 1).wait(t)
 	hold, held := make(chan struct{}), make(chan struct{})
 	w.ask("g", func(*group.Shard, int64) { close(held); <-hold })
@@ -284,6 +285,33 @@ func TestTheInboxIsBounded(t *testing.T) {
 	if code := large.wait(t); code != wire.CoordinatorNotAvailable {
 		t.Errorf("a task of more than all bytes: %v", code)
 	}
+}
+
+// Quick tasks are decided by those who bring them, when the shard is idle: nothing waits for a goroutine, and those who come at once share batches.
+func TestQuickTasksAreDecidedWhereTheyComeIn(t *testing.T) {
+	w := newWorld(t, 1)
+	w.commit("g", 1).wait(t)
+	idle := func() {
+		w.await("an idle shard", func() bool {
+			s := w.groups.shards[0]
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.phase == landed && s.serving
+		})
+	}
+	for range 100 {
+		idle()
+		r := &result{done: make(chan struct{})}
+		task := &Task{Quick: true, Answer: func(code wire.Code) { r.code = code; close(r.done) }}
+		task.Decide = func(*group.Shard, int64) { task.Ready() }
+		w.groups.Submit("g", task)
+		if !r.answered() { // its goroutine may be up, from a wake-up that was late
+			r.wait(t)
+			continue
+		}
+		return
+	}
+	t.Error("no task was answered before Submit returned")
 }
 
 // The offsets of a topic that is deleted go, also of shards that are still loading.

@@ -25,7 +25,11 @@ var (
 	errForeign  = errors.New("coord: somebody else has written to the partition")
 )
 
-// shard is one partition of the topic while this broker leads it. All but the inbox belongs to its goroutine.
+// shard is one partition of the topic while this broker leads it.
+//
+// It is run by one goroutine at a time: its own, which loads, waits for time to pass and picks up the pieces, or, for one round, by whoever brings a
+// quick task or news of the flight and finds it idle. A heartbeat is answered without changing goroutines that way, and a commit with one change,
+// to the flush and back.
 type shard struct {
 	groups    *Groups
 	partition *replica.Partition
@@ -43,6 +47,10 @@ type shard struct {
 		landed bool      // the batch under way is durable, or failed with err
 		err    error
 	}
+
+	mu      sync.Mutex // whoever holds it runs the shard; all below is guarded by it
+	serving bool       // rounds may be run: the log has been loaded
+	failed  error      // of a round that somebody else has run; for the goroutine
 
 	state *group.Shard
 	epoch int32 // the leader epoch it was loaded in
@@ -115,6 +123,8 @@ func (s *shard) put(t *Task, own bool) {
 	switch {
 	case code != wire.None:
 		t.answer(code)
+	case first && t.Quick:
+		s.step()
 	case first:
 		s.signal()
 	}
@@ -155,7 +165,7 @@ func (s *shard) land(_ *replica.AckWaiter, err error) {
 	s.inbox.Lock()
 	s.inbox.landed, s.inbox.err = true, err
 	s.inbox.Unlock()
-	s.signal()
+	s.step()
 }
 
 // run is the shard's goroutine.
@@ -185,27 +195,64 @@ func (s *shard) run() {
 
 // serve runs rounds until one of them fails.
 func (s *shard) serve() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving = true
 	for {
-		if err := s.take(); err != nil {
+		err := s.failed
+		if err == nil {
+			err = s.round()
+		}
+		if err != nil {
+			s.serving, s.failed = false, nil
 			return err
 		}
-		if s.resigned.Load() {
-			return errResigned
+		if s.queue.empty() || s.full() {
+			s.sleep()
 		}
-		if epoch, leads := s.partition.Leads(); !leads || epoch != s.epoch {
-			return wire.NotLeaderOrFollower
-		}
-		s.now = max(s.now, s.groups.o.Now())
-		s.advance()
-		s.decide()
-		if err := s.dispatch(); err != nil {
-			return err
-		}
-		if !s.queue.empty() && !s.full() {
-			continue
-		}
-		s.sleep()
 	}
+}
+
+// step runs a round here and now, when nobody else runs the shard and nothing is due that may take long. Otherwise its goroutine will.
+func (s *shard) step() {
+	if !s.mu.TryLock() {
+		s.signal()
+		return
+	}
+	rest := true
+	if s.serving && s.failed == nil && s.due() > s.groups.o.Now() {
+		s.failed = s.round()
+		rest = s.failed != nil || !s.queue.empty() || s.due() < s.armed
+	}
+	s.mu.Unlock()
+	if rest {
+		s.signal()
+	}
+}
+
+// round looks what has come, decides it, and sends off what can be.
+func (s *shard) round() error {
+	if err := s.take(); err != nil {
+		return err
+	}
+	if s.resigned.Load() {
+		return errResigned
+	}
+	if epoch, leads := s.partition.Leads(); !leads || epoch != s.epoch {
+		return wire.NotLeaderOrFollower
+	}
+	s.now = max(s.now, s.groups.o.Now())
+	s.advance()
+	s.decide()
+	return s.dispatch()
+}
+
+// due is when something has to be done without anybody asking.
+func (s *shard) due() int64 {
+	if at := s.state.Deadline(); at >= 0 {
+		return min(at, s.expireAt)
+	}
+	return s.expireAt
 }
 
 // take looks what has come, and answers the flight when it has landed.
@@ -352,19 +399,21 @@ func (s *shard) build() (b record.Batch, next int, err error) {
 	return b, next, err
 }
 
-// sleep waits for something to do.
+// sleep waits for something to do. Others may run the shard meanwhile.
 func (s *shard) sleep() {
-	at := s.expireAt
-	if d := s.state.Deadline(); d >= 0 {
-		at = min(at, d)
-	}
-	if s.armed == 0 || at < s.armed {
+	if at := s.due(); s.armed == 0 || at < s.armed {
 		s.armed = at
 		s.timer.Reset(time.Duration(max(at-s.now, 1)) * time.Millisecond)
 	}
+	s.mu.Unlock()
+	fired := false
 	select {
 	case <-s.wake:
 	case <-s.timer.C:
+		fired = true
+	}
+	s.mu.Lock()
+	if fired {
 		s.armed = 0
 	}
 }

@@ -7,12 +7,14 @@ import (
 
 // A Task is one request to a shard. Its owner embeds it, sets Decide and Answer, and may not touch it between Submit and Answer but in Decide.
 type Task struct {
-	// Decide runs on the shard's goroutine. It asks the shard, keeps what it says, and calls Ready; or it leaves a func with the shard that
+	// Decide runs on whatever goroutine runs the shard. It asks the shard, keeps what it says, and calls Ready; or it leaves a func with the shard that
 	// does so when the time has come.
 	Decide func(s *group.Shard, now int64)
 	// Answer is called once, on any goroutine, and must not block. None: what Decide kept may be told. Anything else: the request was not
 	// decided, or what was decided is lost; Decide may have run, or may not.
 	Answer func(code wire.Code)
+	// Quick tasks are decided where they come in when the shard is idle: on an event loop.
+	Quick bool
 	// Bytes is what the request holds in memory until it is decided.
 	Bytes int
 
@@ -22,7 +24,7 @@ type Task struct {
 	next, prev *Task
 }
 
-// Ready says that the answer is known. Only from inside Decide, of this task or another, or another method of the shard: on its goroutine.
+// Ready says that the answer is known. Only from inside Decide, of this task or another, or another method of the shard.
 func (t *Task) Ready() {
 	if t.ready {
 		panic("coord: a task was ready twice")
