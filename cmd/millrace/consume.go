@@ -337,7 +337,8 @@ func (r *reading) print(fetches kgo.Fetches) (done bool, err error) {
 		one := records.Next()
 		end, limited := r.end(one.Partition)
 		if r.flags.exit && (!limited || one.Offset >= end) {
-			continue // came after we looked
+			r.reached(one.Partition) // it came after we looked; what was last then may be compacted away by now
+			continue
 		}
 		if !one.Attrs.IsControl() {
 			if err := r.write(one); err != nil {
@@ -350,7 +351,7 @@ func (r *reading) print(fetches kgo.Fetches) (done bool, err error) {
 			return true, nil
 		}
 	}
-	return false, r.callbackError()
+	return r.finished(), r.callbackError()
 }
 
 // settle hands the output over, and only then commits what was printed.
