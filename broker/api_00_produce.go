@@ -161,7 +161,7 @@ func (s *produce) prepare() (slow bool, err error) {
 				it.p, it.err = partitionOf(topic, t.Partitions[j].Index)
 			}
 			if it.err == nil {
-				it.batch, it.err = oneBatch(t.Partitions[j].Records)
+				it.batch, it.err = record.Only(t.Partitions[j].Records)
 			}
 			if it.err == nil && it.batch.Transactional() {
 				it.err = wire.TransactionalIDAuthorizationFailed // of a transaction that this request does not name
@@ -194,26 +194,6 @@ func (s *produce) refused() error {
 		return wire.InvalidRequiredAcks
 	}
 	return nil
-}
-
-// oneBatch is the single batch that a partition's records must be.
-func oneBatch(records []byte) (record.Batch, error) {
-	if len(records) == 0 {
-		return nil, invalid("a produce request must have one record batch per partition: there is none")
-	}
-	b, rest, err := record.Next(records)
-	switch {
-	case err != nil:
-		// Kafka reads the size and the magic before anything else: what does not add up is a corrupt message.
-		return nil, &record.CheckError{Code: int16(wire.CorruptMessage), Index: -1, Reason: err.Error()}
-	case len(rest) > 0:
-		return nil, invalid("a produce request must have exactly one record batch per partition")
-	}
-	return b, nil
-}
-
-func invalid(reason string) error {
-	return &record.CheckError{Code: int16(wire.InvalidRecord), Index: -1, Reason: reason}
 }
 
 // rawAtLeast is what a batch may decompress to, unless a topic allows larger messages: what a worker spends on one is bounded.
@@ -482,10 +462,12 @@ func (s *produce) explain(rp *wire.ProduceResponsePartition, it *produceItem) {
 	rp.ErrorCode = codeOf(it.err)
 	text := messageOf(it.err)
 	var check *record.CheckError
-	if errors.As(it.err, &check) && check.Index >= 0 {
-		rp.RecordErrors = append(rp.RecordErrors, wire.ProduceResponseRecordError{
-			BatchIndex: check.Index, BatchIndexErrorMessage: wire.StrOrNull(check.Reason),
-		})
+	if errors.As(it.err, &check) {
+		for _, bad := range check.Records {
+			rp.RecordErrors = append(rp.RecordErrors, wire.ProduceResponseRecordError{
+				BatchIndex: bad.Index, BatchIndexErrorMessage: wire.StrOrNull(bad.Reason),
+			})
+		}
 	}
 	rp.ErrorMessage = wire.StrOrNull(text)
 	if rp.ErrorCode != wire.NotLeaderOrFollower || it.topic == nil {

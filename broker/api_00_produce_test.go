@@ -144,6 +144,9 @@ func TestProduce3to5Refusals(t *testing.T) {
 		{"two batches", "plain", plain, 9, append(batchOf(t, record.None, "a"), batchOf(t, record.None, "b")...), wire.InvalidRecord},
 		{"no batch", "plain", plain, 9, []byte{}, wire.InvalidRecord},
 		{"null", "plain", plain, 9, nil, wire.InvalidRecord},
+		{"cut short", "plain", plain, 9, batchOf(t, record.None, "a")[:40], wire.InvalidRecord},
+		{"format 1", "plain", plain, 9, change(func(b []byte) { b[16] = 1 }), wire.InvalidRecord},
+		{"format 3", "plain", plain, 9, change(func(b []byte) { b[16] = 3 }), wire.CorruptMessage},
 		{"count", "plain", plain, 9, change(func(b []byte) { b[60] = 3; recrc(b) }), wire.InvalidRecord},
 		{"control", "plain", plain, 9, change(func(b []byte) { b[22] |= 0x20; recrc(b) }), wire.InvalidRecord},
 		{"transactional without an id", "plain", plain, 9, change(func(b []byte) { b[22] |= 0x10; recrc(b) }), wire.TransactionalIDAuthorizationFailed},
@@ -167,10 +170,10 @@ func TestProduce3to5Refusals(t *testing.T) {
 			}
 		})
 	}
-	// #4: the record is named from v8 on.
+	// #4: every bad record is named from v8 on.
 	raw := dial(t, n)
-	got := raw.produce(produceRequest(8, -1, "compacted", compacted, 0, batchOf(t, record.None, "a")))
-	if len(got.ErrorRecords) != 1 || got.ErrorRecords[0].RelativeOffset != 0 || got.ErrorMessage == nil {
+	got := raw.produce(produceRequest(8, -1, "compacted", compacted, 0, batchOf(t, record.None, "a", "b")))
+	if len(got.ErrorRecords) != 2 || got.ErrorRecords[0].RelativeOffset != 0 || got.ErrorRecords[1].RelativeOffset != 1 || got.ErrorMessage == nil {
 		t.Errorf("record errors %+v, message %v", got.ErrorRecords, got.ErrorMessage)
 	}
 }

@@ -70,6 +70,9 @@ func (n *Node) listSizes(d *wire.DescribeLogDirsResponseResult, req *wire.Descri
 		}
 	}
 	for _, tp := range order {
+		if len(wanted[tp]) == 0 {
+			continue
+		}
 		rt := d.AddTopic()
 		rt.Name = tp.Name
 		for index := range int32(tp.Partitions()) {

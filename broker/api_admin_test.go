@@ -577,7 +577,7 @@ func TestCreateTopics30(t *testing.T) {
 		{newTopic("", 1, 1), 17, "Topic name is invalid: the empty string is not allowed"},
 		{newTopic("p", 0, 1), 37, "Number of partitions was set to an invalid non-positive value."},
 		{newTopic("p", 1, 0), 38, "Replication factor must be larger than 0, or -1 to use the default value."},
-		{newTopic("p", 1, 2), 38, "Unable to replicate the partition 2 time(s): The target replication factor of 2 cannot be reached because only 1 broker(s) are registered."},
+		{newTopic("p", 1, 2), 38, "Unable to replicate the partition 2 time(s): The target replication factor of 2 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."},
 		{newTopic("p", 10001, 1), 44, "Excessively large number of partitions per request."},
 		{newTopic("p", 1, 1, "retention.ms"), 40, "Null value not supported for topic configs: retention.ms"},
 		{newTopic("__cluster_metadata", 1, 1), 42, "Creation of internal topic __cluster_metadata is prohibited."},

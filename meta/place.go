@@ -45,7 +45,7 @@ func placeSpread(im *Image, partitions, factor int, share *lists, rand Rand) ([]
 	}
 	if registered := len(active) + len(fenced); factor > registered {
 		return nil, refuse(wire.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d "+
-			"cannot be reached because only %d broker(s) are registered.", factor, factor, registered)
+			"cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", factor, factor, registered)
 	}
 	order, start := ring(active), rand()
 	placed := make([]Partition, partitions)

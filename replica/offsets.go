@@ -45,7 +45,7 @@ func (p *Partition) OffsetFor(timestamp int64, currentLeaderEpoch int32, committ
 		return Located{end, -1, int32(role >> roleBits)}, nil
 	case EarliestTimestamp, EarliestLocalTimestamp:
 		start := p.log.LogStart()
-		epoch := int32(-1)
+		epoch := int32(role >> roleBits) // of an empty log: the next record will be this leader's
 		if start < p.log.LogEnd() {
 			if epoch, err = p.log.EpochAt(start); err != nil {
 				return nowhere, err
@@ -87,7 +87,7 @@ func (p *Partition) EpochEnd(epoch, currentLeaderEpoch int32) (found int32, end 
 	}
 	own := int32(role >> roleBits)
 	switch {
-	case epoch < 0 || epoch > own:
+	case epoch == -1 || epoch > own:
 		return -1, -1, nil
 	case epoch == own:
 		return own, p.log.LogEnd(), nil
