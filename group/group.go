@@ -197,7 +197,7 @@ func (g *group) vote(protocols []Protocol, by int) {
 func (s *Shard) remove(g *group, m *member) {
 	m.answerJoin(refusedJoin("", wire.UnknownMemberID))
 	m.answerSync(&SyncResponse{Code: wire.UnknownMemberID})
-	m.synced()
+	s.synced(m)
 	s.timers.cancel(&m.session)
 	g.vote(m.protocols, -1)
 	at := slices.Index(g.members, m)

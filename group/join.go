@@ -199,7 +199,7 @@ func (s *Shard) replace(now int64, g *group, m *member, id string, r *JoinReques
 	}
 	m.id = id
 	m.isNew = false
-	m.synced()
+	s.synced(m)
 	g.byID[id] = m
 	s.update(g, m, r, protocols)
 	s.timers.plan(&m.session, now+int64(m.sessionTimeoutMs))
@@ -248,7 +248,7 @@ func (s *Shard) prepare(now int64, g *group) {
 		s.refuseSyncs(now, g, wire.RebalanceInProgress)
 	}
 	for _, m := range g.members {
-		m.synced()
+		s.synced(m)
 	}
 	g.initial = g.state == Empty
 	g.turn(now, PreparingRebalance)

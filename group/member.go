@@ -94,10 +94,14 @@ func (m *member) mustSync() {
 	}
 }
 
-func (m *member) synced() {
-	if m.unsynced {
-		m.unsynced = false
-		m.group.unsynced--
+// synced ends that, and with the last one the wait for syncs.
+func (s *Shard) synced(m *member) {
+	if !m.unsynced {
+		return
+	}
+	m.unsynced = false
+	if m.group.unsynced--; m.group.unsynced == 0 && m.group.state != PreparingRebalance {
+		s.timers.cancel(&m.group.rebalance)
 	}
 }
 

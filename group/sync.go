@@ -14,12 +14,9 @@ func (s *Shard) Sync(now int64, r *SyncRequest, done func(*SyncResponse)) {
 	}
 	g := s.groups[r.Group]
 	m := g.byID[r.Member]
-	m.synced()
-	if g.unsynced == 0 {
-		s.timers.cancel(&g.rebalance)
-	}
+	s.synced(m)
 	if g.state == Stable {
-		done(g.synced(m))
+		done(g.assigned(m))
 		return
 	}
 	m.answerSync(&SyncResponse{Code: wire.RebalanceInProgress}) // an earlier one, whose connection is given up
@@ -54,7 +51,7 @@ func (s *Shard) checkSync(r *SyncRequest) wire.Code {
 
 func differ(a, b wire.NullString) bool { return a.Valid && b.Valid && a.Value != b.Value }
 
-func (g *group) synced(m *member) *SyncResponse {
+func (g *group) assigned(m *member) *SyncResponse {
 	return &SyncResponse{ProtocolType: g.protocolType, ProtocolName: g.protocol, Assignment: m.assignment}
 }
 
@@ -80,7 +77,7 @@ func (s *Shard) assign(now int64, g *group, assignments []Assignment) {
 	g.turn(now, Stable)
 	for _, m := range g.members {
 		if m.sync != nil {
-			m.answerSync(g.synced(m))
+			m.answerSync(g.assigned(m))
 			s.timers.plan(&m.session, now+int64(m.sessionTimeoutMs))
 		}
 	}
