@@ -19,7 +19,7 @@ import (
 //   - a follower that replays the records has the same offsets always, and the same group whenever it is stable or empty;
 //   - the shard's own counts and timers are in order (see verify): nothing waits without a timer.
 func TestModel(t *testing.T) {
-	seeds, steps := 60, 1500
+	seeds, steps := 30, 1500
 	if testing.Short() {
 		seeds = 10
 	}

@@ -65,6 +65,9 @@ func (s *Shard) Commit(now int64, r *CommitRequest) wire.Code {
 				metadata = strings.Clone(p.Metadata.Value)
 			}
 			*c = committed{offset: p.Offset, leaderEpoch: p.LeaderEpoch, metadata: metadata, topicID: t.ID, committedAt: now, expiresAt: expiresAt}
+			if expiresAt != -1 { // its record has no place for them
+				c.leaderEpoch, c.topicID = -1, wire.UUID{}
+			}
 			from := len(buf)
 			buf = appendOffsetKey(buf, g.id, t.Name, p.Partition)
 			middle := len(buf)

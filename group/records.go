@@ -293,9 +293,10 @@ func (d *recordDecoder) int64() int64 {
 	return 0
 }
 
+// uvarint reads an unsigned varint of at most 32 bits.
 func (d *recordDecoder) uvarint() uint64 {
 	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
+	if n <= 0 || n > 5 || v > 1<<32-1 {
 		d.fail()
 		return 0
 	}
