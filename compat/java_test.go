@@ -91,3 +91,4 @@ func TestJavaProducer(t *testing.T) { javaSuite(t, 30*time.Second, "producers") 
 func TestJavaConsumer(t *testing.T) { javaSuite(t, 40*time.Second, "consumers") }
 func TestJavaAdmin(t *testing.T)    { javaSuite(t, 20*time.Second, "admins") }
 func TestKafkaTools(t *testing.T)   { javaSuite(t, 40*time.Second, "tools") }
+func TestKafkaStreams(t *testing.T) { javaSuite(t, 40*time.Second, "words") }

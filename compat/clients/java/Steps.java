@@ -32,7 +32,8 @@ final class Steps {
         "producers", Producers::run,
         "consumers", Consumers::run,
         "admins", Admins::run,
-        "tools", Tools::run);
+        "tools", Tools::run,
+        "words", Words::run);
 
     private static final String RUN = "-" + Long.toString(System.currentTimeMillis(), 36);
     /** The time of the first records: not so long ago that retention would take them. */
