@@ -105,7 +105,7 @@ func (s *Segment) readEnd() (next int64, err error) {
 				return r.corrupt(at, fmt.Errorf("offset %d where %d was expected", b.BaseOffset(), next))
 			}
 			next = b.NextOffset()
-			if t := b.MaxTimestamp(); t > s.stamps.max {
+			if t := stampOf(b); t > s.stamps.max {
 				s.stamps.max, s.stamps.offset = t, b.LastOffset()
 			}
 			size := b.Size()
@@ -217,6 +217,8 @@ func (s *Segment) checkIndexes() error {
 type builder struct {
 	s *Segment // scratch: only what note uses
 	f *files
+
+	hollow, hollowAt int64 // largest timestamp of a batch without records, and its last offset
 }
 
 // newBuilder begins with the given entries kept, the last of them for the batch at position, and the largest timestamp up to there.
@@ -234,7 +236,7 @@ func (s *Segment) newBuilder(offsets, times int, position, timestamp, at int64) 
 	if err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
-	return &builder{scratch, &files{offsets: x, times: t}}, nil
+	return &builder{s: scratch, f: &files{offsets: x, times: t}, hollow: record.NoTimestamp}, nil
 }
 
 func (w *builder) add(b record.Batch, position int64) error {
@@ -250,6 +252,9 @@ func (w *builder) add(b record.Batch, position int64) error {
 		}
 	}
 	w.s.note(w.f, b, position, b.LastOffset())
+	if b.Count() == 0 && b.MaxTimestamp() > w.hollow {
+		w.hollow, w.hollowAt = b.MaxTimestamp(), b.LastOffset()
+	}
 	return nil
 }
 
@@ -258,6 +263,9 @@ func (w *builder) end(final bool) error {
 	var err error
 	if final {
 		if err = w.f.times.Grow(w.f.times.Len() + 1); err == nil {
+			if w.s.stamps.max < 0 { // nothing but empty batches: their time tells how old the segment is
+				w.s.stamps.max, w.s.stamps.offset = w.hollow, w.hollowAt
+			}
 			w.f.times.MaybeAppend(w.s.stamps.max, w.s.stamps.offset)
 		}
 	}

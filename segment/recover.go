@@ -197,7 +197,7 @@ func (c *recovery) walk(position, next int64) (int64, int64, error) {
 			if err := c.w.add(b, position); err != nil {
 				return 0, 0, err
 			}
-		} else if t := b.MaxTimestamp(); t > c.w.s.stamps.max {
+		} else if t := stampOf(b); t > c.w.s.stamps.max {
 			c.w.s.stamps.max, c.w.s.stamps.offset = t, b.LastOffset()
 		}
 		first = false

@@ -215,7 +215,7 @@ func (s *Segment) put(f *files, b record.Batch, position, last int64) (err error
 // note takes down a batch in the indexes: precisely when Kafka does, so that its tools find in them what they expect. The time entry comes
 // first: a reader that sees an offset entry sees the time entry that belongs to it.
 func (s *Segment) note(f *files, b record.Batch, position, last int64) {
-	timestamp := b.MaxTimestamp()
+	timestamp := stampOf(b)
 	s.stamps.Lock()
 	if position == 0 {
 		s.stamps.first = timestamp
@@ -230,6 +230,14 @@ func (s *Segment) note(f *files, b record.Batch, position, last int64) {
 		f.offsets.Append(last, position)
 		s.lastIndexed = position
 	}
+}
+
+// stampOf is the timestamp that counts of a batch: of one that compaction has emptied, none, for no record has it.
+func stampOf(b record.Batch) int64 {
+	if b.Count() == 0 {
+		return record.NoTimestamp
+	}
+	return b.MaxTimestamp()
 }
 
 // ahead asks for the background work that is due.
