@@ -1,323 +1,343 @@
 package e2e
 
 import (
-	"context"
-	"errors"
+	"encoding/binary"
 	"flag"
-	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-var rounds = flag.Int("rounds", 6, "how many rounds of kills TestRebalanceStorm has, both kinds of groups together")
+var stormRounds = flag.Int("storm-rounds", 20, "how many times TestRebalanceStorm kills members and has others come")
 
-// A storm is a group whose members die in tens. What members are told is kept here, and whatever must never be is an error.
+const (
+	stormMembers    = 100
+	stormPartitions = 200
+	stormKilled     = 10 // of the members, in each round
+)
+
+// storm is one group whose members come and go.
 type storm struct {
-	t     *testing.T
-	topic string
-	group string
+	t    *testing.T
+	addr string
+	stop atomic.Bool
 
-	mu        sync.Mutex
-	owner     map[int32]*stormMember // of a partition, as its members were told
-	overlap   map[int32]*stormMember // was told to own a partition that another has got since, and must learn that it lost it
-	consumed  []int64                // by partition: one past the highest offset any member has seen
-	committed []int64                // by partition: the highest offset whose commit was acknowledged
-	expelled  int                    // partitions lost by members that lived: too slow for their session
-	commits   int
-	failure   error
+	mu         sync.Mutex
+	owners     map[int32]map[int32]string // by generation and partition
+	generation int32                      // the newest that anybody was in
+	acked      [stormPartitions]int64     // the largest offset whose commit was acknowledged
+	commits    int
 }
 
+// 100 members share 200 partitions. Again and again 10 of them die and 10 others come: in no generation is a partition owned twice or by nobody, what a
+// member reads as committed is never older than what was acknowledged, and no commit of a former owner is taken once the next one has begun.
+func TestRebalanceStorm(t *testing.T) {
+	rounds := *stormRounds
+	if testing.Short() {
+		rounds = min(rounds, 3)
+	}
+	raiseFiles(t)
+	b := start(t, t.TempDir(), 0)
+	create(t, b, "storm", stormPartitions, nil)
+	s := &storm{t: t, addr: b.addr, owners: map[int32]map[int32]string{}}
+	var all sync.WaitGroup
+	var members []*stormMember
+	enter := func() {
+		m := &stormMember{s: s}
+		members = append(members, m)
+		all.Go(m.live)
+	}
+	for range stormMembers {
+		enter()
+	}
+	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	last := s.whole(0)
+	for range rounds {
+		for range stormKilled {
+			i := random.IntN(len(members))
+			members[i].kill()
+			members = append(members[:i], members[i+1:]...)
+			enter()
+		}
+		if last = s.whole(last); t.Failed() {
+			break
+		}
+	}
+	s.stop.Store(true)
+	for _, m := range members {
+		m.kill()
+	}
+	all.Wait()
+	t.Logf("%d rounds, generation %d, %d commits", rounds, last, s.commits)
+}
+
+// whole waits for a generation after the last one that has all members, each partition owned once, and commits in it.
+func (s *storm) whole(last int32) (generation int32) {
+	s.t.Helper()
+	distinct := 0
+	if !poll(60*time.Second, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		generation = s.generation
+		names := map[string]bool{}
+		for _, owner := range s.owners[generation] {
+			names[owner] = true
+		}
+		distinct = len(names)
+		return s.t.Failed() || generation > last && len(s.owners[generation]) == stormPartitions && distinct == stormMembers
+	}) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.t.Fatalf("after generation %d: in generation %d, %d of %d partitions have an owner, %d members one of them", last, generation,
+			len(s.owners[generation]), stormPartitions, distinct)
+	}
+	return generation
+}
+
+// stormMember is one member, over a connection of its own.
 type stormMember struct {
-	s      *storm
-	name   string
-	cl     *kgo.Client
-	done   chan struct{} // closed when its loop has ended
-	mu     sync.Mutex
-	dead   bool
-	conns  []net.Conn
-	static string
+	s    *storm
+	mu   sync.Mutex
+	conn net.Conn
+	dead bool
+	next int32
+	id   string
 }
 
-func (s *storm) fail(format string, args ...any) {
-	if s.failure == nil {
-		s.failure = fmt.Errorf(format, args...)
+// kill ends the member as a crash does: it does not leave.
+func (m *stormMember) kill() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = true
+	if m.conn != nil {
+		m.conn.Close()
 	}
 }
 
-// join starts a member. Its connections are its own, so that it can die like a process.
-func (s *storm) join(b *broker, name, static string, balancer kgo.GroupBalancer) *stormMember {
-	m := &stormMember{s: s, name: name, static: static, done: make(chan struct{})}
-	opts := []kgo.Opt{
-		kgo.SeedBrokers(b.addr), kgo.ClientID(name), kgo.Dialer(m.dial),
-		kgo.ConsumerGroup(s.group), kgo.ConsumeTopics(s.topic), kgo.Balancers(balancer), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.SessionTimeout(3 * time.Second), kgo.HeartbeatInterval(300 * time.Millisecond), kgo.RebalanceTimeout(30 * time.Second), kgo.DisableAutoCommit(),
-		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, got map[string][]int32) { m.assigned(got[s.topic]) }),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { m.gone(gone[s.topic], false) }),
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { m.gone(gone[s.topic], true) }),
-		kgo.BlockRebalanceOnPoll(), kgo.FetchMaxWait(500 * time.Millisecond), kgo.DisableClientMetrics(),
-	}
-	if static != "" {
-		opts = append(opts, kgo.InstanceID(static))
-	}
-	cl, err := kgo.NewClient(opts...)
+func (m *stormMember) connect() bool {
+	conn, err := net.Dial("tcp", m.s.addr)
 	if err != nil {
-		s.t.Fatal(err)
-	}
-	m.cl = cl
-	go m.run()
-	return m
-}
-
-func (m *stormMember) dial(ctx context.Context, network, host string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, host)
-	if err != nil {
-		return nil, err
+		m.s.t.Error(err)
+		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.dead {
-		_ = conn.Close()
-		return nil, errors.New("this member is dead")
+	if m.conn = conn; m.dead {
+		conn.Close()
 	}
-	m.conns = append(m.conns, conn)
-	return conn, nil
+	return !m.dead
 }
 
-func (m *stormMember) isDead() bool {
+// ask sends a request and reads its answer into resp. False: the member was killed.
+func (m *stormMember) ask(req kmsg.Request, resp kmsg.Response) bool {
+	m.next++
+	m.conn.SetDeadline(time.Now().Add(60 * time.Second))
+	_, err := m.conn.Write(frame(m.next, req))
+	var body []byte
+	if err == nil {
+		body, err = readFrame(m.conn, nil)
+	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.dead
+	dead := m.dead
+	m.mu.Unlock()
+	if dead {
+		return false
+	}
+	if err == nil {
+		resp.SetVersion(req.GetVersion())
+		if body = body[4:]; resp.IsFlexible() {
+			body = body[1:]
+		}
+		err = resp.ReadFrom(body)
+	}
+	if err != nil {
+		m.s.t.Errorf("%T: %v", req, err)
+	}
+	return err == nil
 }
 
-// run consumes and commits each poll.
-func (m *stormMember) run() {
-	defer close(m.done)
-	for {
-		fetches := m.cl.PollRecords(context.Background(), 1000)
-		if fetches.IsClientClosed() {
+// live joins, and does a member's work in one generation after the other.
+func (m *stormMember) live() {
+	if !m.connect() {
+		return
+	}
+	defer m.conn.Close()
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.Version, find.CoordinatorKey = 3, "storm"
+	if !m.ask(find, new(kmsg.FindCoordinatorResponse)) {
+		return
+	}
+	for !m.s.stop.Load() && !m.s.t.Failed() {
+		join := kmsg.NewPtrJoinGroupRequest()
+		join.Version, join.Group, join.MemberID, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis, join.ProtocolType = 5, "storm", m.id, 10_000, 400, "consumer"
+		protocol := kmsg.NewJoinGroupRequestProtocol()
+		subscription := kmsg.NewConsumerMemberMetadata()
+		subscription.Topics = []string{"storm"}
+		protocol.Name, protocol.Metadata = "range", subscription.AppendTo(nil)
+		join.Protocols = append(join.Protocols, protocol)
+		joined := new(kmsg.JoinGroupResponse)
+		if !m.ask(join, joined) {
 			return
 		}
-		if records := fetches.Records(); len(records) > 0 && !m.isDead() {
-			m.consume(records)
+		switch err := kerr.ErrorForCode(joined.ErrorCode); err {
+		case nil:
+		case kerr.MemberIDRequired:
+			m.id = joined.MemberID
+			continue
+		case kerr.UnknownMemberID: // it was too slow once: the others did not wait
+			m.id = ""
+			continue
+		default:
+			m.s.t.Errorf("join: %v", err)
+			return
 		}
-		m.cl.AllowRebalance()
+		m.id = joined.MemberID
+		if !m.generation(joined) {
+			return
+		}
 	}
 }
 
-func (m *stormMember) consume(records []*kgo.Record) {
+// generation does a member's work in one generation. False: it was killed.
+func (m *stormMember) generation(joined *kmsg.JoinGroupResponse) bool {
+	sync := kmsg.NewPtrSyncGroupRequest()
+	sync.Version, sync.Group, sync.Generation, sync.MemberID = 3, "storm", joined.Generation, m.id
+	for i, other := range joined.Members { // of the leader only
+		a := kmsg.NewSyncGroupRequestGroupAssignment()
+		a.MemberID = other.MemberID
+		for p := i; p < stormPartitions; p += len(joined.Members) {
+			a.MemberAssignment = binary.BigEndian.AppendUint32(a.MemberAssignment, uint32(p))
+		}
+		sync.GroupAssignment = append(sync.GroupAssignment, a)
+	}
+	synced := new(kmsg.SyncGroupResponse)
+	if !m.ask(sync, synced) {
+		return false
+	}
+	if m.over("sync", synced.ErrorCode) || m.s.t.Failed() {
+		return true
+	}
+	var mine []int32
+	for a := synced.MemberAssignment; len(a) > 0; a = a[4:] {
+		mine = append(mine, int32(binary.BigEndian.Uint32(a)))
+	}
+	m.own(joined.Generation, mine)
+	offsets, ok := m.committed(mine)
+	if !ok {
+		return false
+	}
+	for !m.s.stop.Load() && !m.s.t.Failed() {
+		commit := kmsg.NewPtrOffsetCommitRequest()
+		commit.Version, commit.Group, commit.Generation, commit.MemberID = 8, "storm", joined.Generation, m.id
+		topic := kmsg.NewOffsetCommitRequestTopic()
+		topic.Topic = "storm"
+		for i, p := range mine {
+			offsets[i]++
+			partition := kmsg.NewOffsetCommitRequestTopicPartition()
+			partition.Partition, partition.Offset = p, offsets[i]
+			topic.Partitions = append(topic.Partitions, partition)
+		}
+		commit.Topics = append(commit.Topics, topic)
+		before := m.s.snapshot()
+		stored := new(kmsg.OffsetCommitResponse)
+		if !m.ask(commit, stored) {
+			return false
+		}
+		if code := stored.Topics[0].Partitions[0].ErrorCode; code != 0 {
+			if m.over("commit", code) {
+				return true
+			}
+			continue
+		}
+		m.acknowledged(mine, offsets, &before)
+		heartbeat := kmsg.NewPtrHeartbeatRequest()
+		heartbeat.Version, heartbeat.Group, heartbeat.Generation, heartbeat.MemberID = 4, "storm", joined.Generation, m.id
+		beat := new(kmsg.HeartbeatResponse)
+		if !m.ask(heartbeat, beat) {
+			return false
+		}
+		if m.over("heartbeat", beat.ErrorCode) {
+			return true
+		}
+		<-time.After(20 * time.Millisecond) // the pace of a member
+	}
+	return true
+}
+
+// over tells whether the generation has ended, as members are told of it.
+func (m *stormMember) over(what string, code int16) bool {
+	switch err := kerr.ErrorForCode(code); err {
+	case nil:
+		return false
+	case kerr.RebalanceInProgress, kerr.IllegalGeneration:
+	case kerr.UnknownMemberID:
+		m.id = ""
+	default:
+		m.s.t.Errorf("%s: %v", what, err)
+	}
+	return true
+}
+
+// own notes what the member has, and that nobody else has it.
+func (m *stormMember) own(generation int32, partitions []int32) {
 	s := m.s
 	s.mu.Lock()
-	for _, r := range records {
-		if r.Offset > s.consumed[r.Partition] {
-			s.fail("%s read offset %d of partition %d, nobody has read %d", m.name, r.Offset, r.Partition, s.consumed[r.Partition])
+	defer s.mu.Unlock()
+	if s.generation = max(s.generation, generation); s.owners[generation] == nil {
+		s.owners[generation] = map[int32]string{}
+		delete(s.owners, generation-10)
+	}
+	for _, p := range partitions {
+		if other := s.owners[generation][p]; other != "" && other != m.id {
+			s.t.Errorf("generation %d: partition %d is owned by %s and %s", generation, p, other, m.id)
 		}
-		s.consumed[r.Partition] = max(s.consumed[r.Partition], r.Offset+1)
+		s.owners[generation][p] = m.id
 	}
-	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := m.cl.CommitRecords(ctx, records...); err != nil {
-		return // of a generation that is over, or this member is dead: the next owner reads the records again
+}
+
+// committed is where the member begins.
+func (m *stormMember) committed(partitions []int32) (offsets []int64, ok bool) {
+	acked := m.s.snapshot()
+	fetch := kmsg.NewPtrOffsetFetchRequest()
+	fetch.Version, fetch.Group = 7, "storm"
+	topic := kmsg.NewOffsetFetchRequestTopic()
+	topic.Topic, topic.Partitions = "storm", partitions
+	fetch.Topics = append(fetch.Topics, topic)
+	got := new(kmsg.OffsetFetchResponse)
+	if !m.ask(fetch, got) {
+		return nil, false
 	}
+	for i, p := range got.Topics[0].Partitions {
+		if p.ErrorCode != 0 || p.Partition != partitions[i] || acked[p.Partition] > 0 && p.Offset < acked[p.Partition] {
+			m.s.t.Errorf("partition %d: %d is committed, %d was acknowledged (error %d)", p.Partition, p.Offset, acked[p.Partition], p.ErrorCode)
+		}
+		offsets = append(offsets, max(p.Offset, 0))
+	}
+	return offsets, true
+}
+
+// acknowledged notes offsets whose commit was acknowledged: each is larger than all that were before it was sent, whoever had sent those.
+func (m *stormMember) acknowledged(partitions []int32, offsets []int64, before *[stormPartitions]int64) {
+	s := m.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commits++
-	for _, r := range records {
-		s.committed[r.Partition] = max(s.committed[r.Partition], r.Offset+1)
+	for i, p := range partitions {
+		if offsets[i] <= before[p] {
+			s.t.Errorf("partition %d: %d was acknowledged after %d: it has two owners", p, offsets[i], before[p])
+		}
+		s.acked[p] = max(s.acked[p], offsets[i])
 	}
 }
 
-func (m *stormMember) assigned(partitions []int32) {
-	s := m.s
+func (s *storm) snapshot() [stormPartitions]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m.isDead() {
-		return
-	}
-	for _, p := range partitions {
-		if was := s.owner[p]; was != nil && was != m {
-			s.overlap[p] = was
-		}
-		s.owner[p] = m
-	}
-}
-
-func (m *stormMember) gone(partitions []int32, lost bool) {
-	s := m.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m.isDead() {
-		return
-	}
-	for _, p := range partitions {
-		switch {
-		case s.owner[p] == m:
-			delete(s.owner, p)
-		case s.overlap[p] == m && lost:
-			delete(s.overlap, p)
-			s.expelled++
-		case s.overlap[p] == m:
-			s.fail("partition %d was %s's in one generation with another member", p, m.name)
-		}
-	}
-}
-
-// kill ends a member as the death of its process does: nothing is said to the broker.
-func (m *stormMember) kill() {
-	m.s.mu.Lock()
-	m.mu.Lock()
-	m.dead = true
-	for _, conn := range m.conns {
-		_ = conn.Close()
-	}
-	m.mu.Unlock()
-	for p, o := range m.s.owner {
-		if o == m {
-			delete(m.s.owner, p)
-		}
-	}
-	maps.DeleteFunc(m.s.overlap, func(_ int32, o *stormMember) bool { return o == m })
-	m.s.mu.Unlock()
-	go m.cl.CloseAllowingRebalance()
-}
-
-// In each round ten of a hundred members die at once and come back, every third of them static. Between the rounds each of the 200 partitions has
-// one owner, who reads and commits what is produced then; and at no time does a committed offset go back.
-func TestRebalanceStorm(t *testing.T) {
-	for _, kind := range []struct {
-		name     string
-		balancer func() kgo.GroupBalancer
-	}{{"eager", kgo.RoundRobinBalancer}, {"cooperative", kgo.CooperativeStickyBalancer}} {
-		t.Run(kind.name, func(t *testing.T) { rebalanceStorm(t, max(1, *rounds/2), kind.balancer) })
-	}
-}
-
-func rebalanceStorm(t *testing.T, rounds int, balancer func() kgo.GroupBalancer) {
-	members, partitions, dying := 100, 200, 10
-	if testing.Short() {
-		members, partitions, dying, rounds = 20, 40, 4, 1
-	}
-	b := start(t, t.TempDir(), 0, "group.min.session.timeout.ms=1000")
-	cl := b.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
-	admin := kadm.NewClient(cl)
-	s := &storm{t: t, topic: "storm", group: "storm", owner: map[int32]*stormMember{}, overlap: map[int32]*stormMember{},
-		consumed: make([]int64, partitions), committed: make([]int64, partitions)}
-	if _, err := admin.CreateTopics(within(t, 20*time.Second), int32(partitions), 1, nil, s.topic); err != nil {
-		t.Fatal(err)
-	}
-	var live []*stormMember
-	t.Cleanup(func() {
-		for _, m := range live {
-			m.kill()
-		}
-		for _, m := range live {
-			select {
-			case <-m.done:
-			case <-time.After(30 * time.Second):
-				t.Errorf("%s did not end", m.name)
-			}
-		}
-	})
-	named := 0
-	add := func(static string) {
-		named++
-		live = append(live, s.join(b, fmt.Sprintf("m%d", named), static, balancer()))
-	}
-	for i := range members {
-		static := ""
-		if i%3 == 0 {
-			static = fmt.Sprintf("s%d", i)
-		}
-		add(static)
-	}
-	stop, watched := make(chan struct{}), make(chan struct{})
-	go func() { // what was acknowledged is there, at any time
-		defer close(watched)
-		for before := make([]int64, partitions); ; {
-			select {
-			case <-stop:
-				return
-			case <-time.After(200 * time.Millisecond):
-			}
-			s.mu.Lock()
-			acknowledged := slices.Clone(s.committed)
-			s.mu.Unlock()
-			offsets, err := admin.FetchOffsets(context.Background(), s.group)
-			if err != nil {
-				continue // the client gave up: the broker is busy
-			}
-			s.mu.Lock()
-			for p := range int32(partitions) {
-				at := int64(0)
-				if o, ok := offsets.Lookup(s.topic, p); ok {
-					at = o.At
-				}
-				if floor := max(before[p], acknowledged[p]); at < floor {
-					s.fail("partition %d: offset %d is committed, but it has been %d", p, at, floor)
-				}
-				before[p] = at
-			}
-			s.mu.Unlock()
-		}
-	}()
-	produced := int64(0)
-	settle := func(round int) {
-		var records []*kgo.Record
-		for p := range int32(partitions) {
-			records = append(records, &kgo.Record{Topic: s.topic, Partition: p, Value: fmt.Appendf(nil, "%d", produced)})
-		}
-		if err := cl.ProduceSync(within(t, 60*time.Second), records...).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-		produced++
-		settled := func() bool {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if s.failure != nil {
-				t.Fatalf("round %d: %v", round, s.failure)
-			}
-			return len(s.owner) == partitions && len(s.overlap) == 0 && slices.Min(s.committed) == produced
-		}
-		if !poll(120*time.Second, settled) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			t.Fatalf("round %d: %d of %d partitions have an owner, %d have two; partition %d is committed to %d of %d", round, len(s.owner), partitions,
-				len(s.overlap), slices.Index(s.committed, slices.Min(s.committed)), slices.Min(s.committed), produced)
-		}
-	}
-	began := time.Now()
-	settle(0)
-	t.Logf("%d members have joined and read after %v", members, time.Since(began).Round(time.Millisecond))
-	seed := uint64(time.Now().UnixNano())
-	random := rand.New(rand.NewPCG(seed, 2))
-	t.Logf("seed %d", seed)
-	began = time.Now()
-	for round := range rounds {
-		random.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
-		dead := slices.Clone(live[:dying])
-		live = slices.Delete(live, 0, dying)
-		for _, m := range dead {
-			m.kill()
-		}
-		for _, m := range dead {
-			add(m.static)
-		}
-		settle(round + 1)
-	}
-	close(stop)
-	<-watched
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.failure != nil {
-		t.Fatal(s.failure)
-	}
-	t.Logf("%d rounds in %v: %d commits, %d partitions lost by members too slow for their session", rounds, time.Since(began).Round(time.Millisecond), s.commits, s.expelled)
+	return s.acked
 }
