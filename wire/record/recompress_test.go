@@ -16,6 +16,9 @@ import (
 // recordsOf copies what an iterator finds.
 func recordsOf(t testing.TB, b Batch) []Record {
 	t.Helper()
+	if err := b.CheckHeader(); err != nil {
+		t.Fatal(err)
+	}
 	var rs []Record
 	err := b.Iterate(Limits{}, func(r Record) error {
 		r.Key, r.Value = bytes.Clone(r.Key), bytes.Clone(r.Value)

@@ -32,27 +32,6 @@ func someRecords(t *testing.T, r *rand.Rand, o BuildOptions) (Batch, []Record) {
 	return b, recordsOf(t, b)
 }
 
-func recordsOf(t *testing.T, b Batch) (list []Record) {
-	t.Helper()
-	if err := b.CheckHeader(); err != nil {
-		t.Fatal(err)
-	}
-	err := b.Iterate(Limits{}, func(r Record) error {
-		r.Key, r.Value = bytes.Clone(r.Key), bytes.Clone(r.Value)
-		headers := slices.Clone(r.Headers)
-		for i := range headers {
-			headers[i] = Header{string([]byte(headers[i].Key)), bytes.Clone(headers[i].Value)}
-		}
-		r.Headers = headers
-		list = append(list, r)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
-}
-
 // What stays of a batch is what was to stay, with everything else of the header as it was, whatever the codec.
 func TestRetainKeepsTheRest(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
