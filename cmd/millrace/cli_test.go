@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // every calls f for each command that people see.
@@ -266,5 +269,25 @@ func TestAlterationsAreForeseen(t *testing.T) {
 	}
 	if got := inUnitOf("retention.ms", "log.retention.hours", "168"); *got != "604800000" {
 		t.Errorf("hours: %s", *got)
+	}
+}
+
+// Exit codes and hints of what a broker refuses.
+func TestRefusalsOfBrokers(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		exit int
+		code string
+	}{
+		{&kadm.AuthError{Err: kerr.TopicAuthorizationFailed}, exitDenied, "topic_authorization_failed"},
+		{&kadm.ShardErrors{Errs: []kadm.ShardError{{Err: kerr.GroupAuthorizationFailed}}}, exitDenied, "group_authorization_failed"},
+		{kerr.SaslAuthenticationFailed, exitDenied, "sasl_authentication_failed"},
+		{kerr.CoordinatorNotAvailable, exitFailed, "coordinator_not_available"},
+		{kerr.UnsupportedVersion, exitFailed, "unsupported_version"},
+		{context.DeadlineExceeded, exitTimeout, "timeout"},
+	} {
+		if f := explain(fmt.Errorf("asking: %w", c.err)); f.exit != c.exit || f.code != c.code || f.hint == "" && c.exit != exitTimeout {
+			t.Errorf("%v: %+v, want exit code %d, %s, and a hint", c.err, *f, c.exit, c.code)
+		}
 	}
 }

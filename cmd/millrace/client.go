@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +42,9 @@ func (f *clientFlags) connect(ctx context.Context, options ...kgo.Opt) (*kgo.Cli
 	if f.timeout <= 0 {
 		return nil, &failure{exitUsage, "usage", fmt.Sprintf("--timeout %s: must be more than 0", f.timeout), "--timeout 15s waits fifteen seconds"}
 	}
+	if err := f.checkBrokers(); err != nil {
+		return nil, err
+	}
 	client, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(f.brokers...),
 		kgo.ClientID("millrace-cli"),
@@ -56,6 +62,28 @@ func (f *clientFlags) connect(ctx context.Context, options ...kgo.Opt) (*kgo.Cli
 		return nil, unreachable(f.brokers, err)
 	}
 	return client, nil
+}
+
+func (f *clientFlags) checkBrokers() error {
+	wrong := func(message string) error {
+		return &failure{exitUsage, "usage", message, "-b takes HOST:PORT, or several with commas between them"}
+	}
+	if len(f.brokers) == 0 {
+		return wrong("--brokers names no broker")
+	}
+	for _, address := range f.brokers {
+		host, text, err := net.SplitHostPort(address)
+		if err != nil { // a host alone: the client takes port 9092
+			host, text = address, "9092"
+		}
+		if port, err := strconv.Atoi(text); err != nil || port < 1 || port > 65535 {
+			return wrong(fmt.Sprintf("--brokers %s: the port is not a number from 1 to 65535", address))
+		}
+		if host == "" || strings.ContainsAny(host, " /\t\n") {
+			return wrong(fmt.Sprintf("--brokers %s: there is no host", address))
+		}
+	}
+	return nil
 }
 
 // cluster is a connection and the questions commands ask through it.

@@ -22,9 +22,8 @@ func newCluster() *cobra.Command {
 		Short: "Show a cluster's brokers, counts and health",
 		Example: `  millrace cluster info
   millrace cluster info -o json | jq .health`,
-		Args:                       subcommandsOnly,
-		SuggestionsMinimumDistance: 3,
-		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: subcommandsOnly,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newClusterInfo())
 	return c

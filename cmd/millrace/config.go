@@ -24,9 +24,8 @@ func newConfig() *cobra.Command {
 		Example: `  millrace config get topic/orders
   millrace config set topic/orders retention.ms=3600000
   millrace config diff broker/1`,
-		Args:                       subcommandsOnly,
-		SuggestionsMinimumDistance: 3,
-		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: subcommandsOnly,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newConfigGet(), newConfigSet(), newConfigDiff())
 	return c

@@ -331,6 +331,9 @@ func (r *reading) print(fetches kgo.Fetches) (done bool, err error) {
 		if errors.Is(e.Err, context.DeadlineExceeded) {
 			continue
 		}
+		if e.Topic == "" {
+			return false, e.Err // of the whole client, as when it cannot join its group
+		}
 		return false, fmt.Errorf("%s partition %d: %w", e.Topic, e.Partition, e.Err)
 	}
 	for records := fetches.RecordIter(); !records.Done(); {

@@ -19,13 +19,15 @@ import (
 
 // examine looks at the cluster.
 func (cl *cluster) examine(ctx context.Context, flags *clientFlags, d *doctor, roundTrip bool) {
-	begin := time.Now()
 	m, err := cl.MetadataWithInternal(ctx)
+	begin := time.Now()
+	err = errors.Join(err, cl.raw.Ping(ctx)) // the metadata may be remembered from before
+	took := since(begin)
 	if err != nil {
 		d.add(check{"broker", broken, explain(err).message, "see its log"})
 		return
 	}
-	d.add(check{"broker", healthy, fmt.Sprintf("%s answers in %s: cluster %s, %s", strings.Join(flags.brokers, ","), since(begin), m.Cluster, counted(len(m.Brokers), "broker")), ""})
+	d.add(check{"broker", healthy, fmt.Sprintf("%s answers in %s: cluster %s, %s", strings.Join(flags.brokers, ","), took, m.Cluster, counted(len(m.Brokers), "broker")), ""})
 	if m.Controller < 0 {
 		d.add(check{"controller", broken, "there is none: topics can be neither made nor changed", "start the controllers, or see their logs"})
 	} else {

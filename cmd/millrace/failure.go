@@ -74,6 +74,9 @@ func explain(err error) *failure {
 		return &failure{exitDenied, strings.ToLower(kafka.Message), err.Error(), "the broker's ACLs or its SASL settings do not allow it"}
 	case errors.Is(err, kerr.UnsupportedVersion), strings.Contains(err.Error(), "broker is too old"): // the client's own error has no name
 		return &failure{exitFailed, "unsupported_version", "the broker does not have the API that this needs", "millrace doctor --only cluster shows what it lacks"}
+	case errors.As(err, &kafka) && (kafka == kerr.CoordinatorNotAvailable || kafka == kerr.CoordinatorLoadInProgress):
+		return &failure{exitFailed, strings.ToLower(kafka.Message), err.Error(),
+			"groups live in the topic __consumer_offsets: millrace topic describe shows whether its partitions have leaders; with offsets.topic.replication.factor above the number of brokers it cannot be made"}
 	case errors.As(err, &kafka):
 		return &failure{exitFailed, strings.ToLower(kafka.Message), err.Error(), ""}
 	}
@@ -98,7 +101,7 @@ func unreachable(brokers []string, err error) error {
 }
 
 // report prints the error where and how the user asked for it, and returns the exit code.
-func report(c *cobra.Command, err error) int {
+func report(c *cobra.Command, args []string, err error) int {
 	if err == nil {
 		return exitOK
 	}
@@ -106,7 +109,7 @@ func report(c *cobra.Command, err error) int {
 		return exitFailed // nobody is left to be told, or the user ended it
 	}
 	f := explain(err)
-	if wantsJSON(c) {
+	if wantsJSON(c, args) {
 		printFailureJSON(os.Stderr, f)
 		return f.exit
 	}
@@ -131,11 +134,27 @@ func printFailureJSON(w io.Writer, f *failure) {
 	_ = encoder.Encode(document) // stderr is all there is to complain to
 }
 
-// wantsJSON also looks at flags that could not be parsed to their end.
-func wantsJSON(c *cobra.Command) bool {
-	if f := c.Flags().Lookup("output"); f != nil && f.Value.String() == "json" {
+// wantsJSON also looks at flags that could not be parsed to their end, and at those of a command that there is not.
+func wantsJSON(c *cobra.Command, args []string) bool {
+	if f := c.Flags().Lookup("json"); f != nil && f.Value.String() == "true" {
 		return true
 	}
-	f := c.Flags().Lookup("json")
-	return f != nil && f.Value.String() == "true"
+	f := c.Flags().Lookup("output")
+	if f == nil && !c.HasSubCommands() {
+		return false // there -o is something else
+	}
+	if f != nil && f.Changed {
+		return f.Value.String() == "json"
+	}
+	for i, arg := range args {
+		switch arg {
+		case "-o", "--output":
+			if i+1 < len(args) && args[i+1] == "json" {
+				return true
+			}
+		case "-ojson", "-o=json", "--output=json":
+			return true
+		}
+	}
+	return f != nil && f.Value.String() == "json" || os.Getenv("MILLRACE_OUTPUT") == "json"
 }

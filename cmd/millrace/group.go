@@ -24,9 +24,8 @@ func newGroup() *cobra.Command {
 		Example: `  millrace group list
   millrace group lag payment
   millrace group seek payment --to earliest --topic orders`,
-		Args:                       subcommandsOnly,
-		SuggestionsMinimumDistance: 3,
-		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: subcommandsOnly,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newGroupList(), newGroupDescribe(), newGroupLag(), newGroupSeek(), newGroupDelete())
 	return c

@@ -45,9 +45,8 @@ func newGroupSeek() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "seek GROUP (--to POSITION | --by N | --from-file FILE) [--topic TOPIC[:PARTITION,...]]... [--yes]",
 		Short: "Move the committed offsets of a group that has no members",
-		Long: `POSITION is ` + positionHelp + `;
-or current, which changes nothing and is there to export with -o csv or -o json. An offset that a partition does not have becomes the
-nearest it has.
+		Long: `POSITION is ` + positionHelp + `. It is also current, which changes
+nothing and is there to export with -o csv or -o json. An offset that a partition does not have becomes the nearest it has.
 
 Without --topic it moves every partition that has a committed offset. --from-file reads what -o csv and -o json of this command,
 "group lag" and "group describe" print, or lines "topic,partition,offset" as kafka-consumer-groups --export writes them; - is stdin.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -68,7 +69,7 @@ func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
-	return report(command, err)
+	return report(command, args, err)
 }
 
 func newRoot() *cobra.Command {
@@ -82,13 +83,12 @@ variable: MILLRACE_BROKERS for --brokers. Exit codes: 0 done, 1 failed, 2 wrong 
   millrace server                             # one node on 127.0.0.1:9092, data in ./millrace-data
   echo hello | millrace produce greetings
   millrace consume greetings -n 1`,
-		SilenceErrors:              true,
-		SilenceUsage:               true,
-		SuggestionsMinimumDistance: 3,
-		Args:                       subcommandsOnly,
-		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
-		PersistentPreRunE:          func(c *cobra.Command, _ []string) error { return environment(c) },
-		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true}, // ours is newCompletion
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              subcommandsOnly,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return environment(c) },
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // ours is newCompletion
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.SetOut(os.Stdout)
@@ -96,6 +96,7 @@ variable: MILLRACE_BROKERS for --brokers. Exit codes: 0 done, 1 failed, 2 wrong 
 	root.Version = versionLine()
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetHelpTemplate(helpTemplate)
+	root.SetHelpCommand(newHelp())
 	root.Flags().Bool("version", false, "print the version") // cobra's own would take -v too
 	root.AddCommand(newServer(), newDemo(), newProduce(), newConsume(), newTopic(), newGroup(), newConfig(), newCluster(), newDoctor(), newHealthcheck(),
 		newCompletion(), newVersion())
@@ -121,9 +122,18 @@ func requireArgs(c *cobra.Command) {
 	}
 }
 
+// parsing is what strconv says about itself.
+var parsing = regexp.MustCompile(`strconv\.\w+: parsing ".*": `)
+
 // flagError names the flag that was probably meant.
 func flagError(c *cobra.Command, err error) error {
+	if c.HasSubCommands() {
+		if err := subcommandsOnly(c, c.Flags().Args()); err != nil {
+			return err // its flags are not known because it is not
+		}
+	}
 	f := usage(c, err)
+	f.message = parsing.ReplaceAllString(f.message, "")
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1 {
 		var names []string
@@ -137,13 +147,17 @@ func flagError(c *cobra.Command, err error) error {
 
 // subcommandsOnly is the Args of a command that only groups others.
 func subcommandsOnly(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
+	if len(args) == 0 || args[0] == "help" {
 		return nil
 	}
 	f := usage(c, fmt.Errorf("unknown command %q", strings.TrimSpace(strings.TrimPrefix(c.CommandPath(), "millrace")+" "+args[0])))
-	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		f.hint = "did you mean " + strings.Join(near, " or ") + "?"
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
 	}
+	f.hint = didYouMean(args[0], names, f.hint)
 	return f
 }
 

@@ -29,8 +29,8 @@ const (
 )
 
 // positionHelp explains the language once for all commands that take it.
-const positionHelp = `start (earliest), end (latest), an offset, -N for N before the end, or a time: @1767225600000 (milliseconds since 1970),
-@2026-01-01T00:00:00Z, or @-90m for so long ago`
+const positionHelp = `start (earliest), end (latest), an offset, -N for N before the end, or a time: @1767225600000
+(milliseconds since 1970), @2026-01-01T00:00:00Z, or @-90m for so long ago`
 
 // parsePosition reads start, end, N, -N and @TIME.
 func parsePosition(text string, now time.Time) (position, error) {
@@ -47,6 +47,9 @@ func parsePosition(text string, now time.Time) (position, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case err != nil || text[0] == '+':
+		if _, err := parseTime(text, now); err == nil {
+			return position{}, fmt.Errorf("a time begins with @, as in @%s", text)
+		}
 		return position{}, errors.New("want start, end, a number, -N or @TIME")
 	case text[0] == '-':
 		return position{beforeEnd, -max(n, -math.MaxInt64)}, nil

@@ -25,9 +25,8 @@ func newTopic() *cobra.Command {
 		Example: `  millrace topic create orders -p 6 -c retention.ms=3600000
   millrace topic list
   millrace topic describe orders`,
-		Args:                       subcommandsOnly,
-		SuggestionsMinimumDistance: 3,
-		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: subcommandsOnly,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newTopicCreate(), newTopicList(), newTopicDescribe(), newTopicAlter(), newTopicAddPartitions(), newTopicTrim(), newTopicDelete())
 	return c

@@ -35,8 +35,9 @@ func newTopicTrim() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "trim NAME[:PARTITION,...]... (--before POSITION | --all) [--yes]",
 		Short: "Delete the oldest records of topics",
-		Long: `Deletes the records of each partition before POSITION: ` + positionHelp + `.
---all is --before end: the topic is empty then. Offsets go on as they are, and consumers that stood on what is gone go on at the new start.
+		Long: `POSITION is ` + positionHelp + `.
+The records of each partition before it are deleted. --all is --before end: the topic is empty then. Offsets go on
+as they are, and consumers that stood on what is gone go on at the new start.
 
 ` + consentHelp,
 		Example: `  millrace topic trim orders --before @-24h
