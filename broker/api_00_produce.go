@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -460,16 +461,17 @@ func (s *produce) answer() {
 func (s *produce) explain(rp *wire.ProduceResponsePartition, it *produceItem) {
 	rp.BaseOffset = -1
 	rp.ErrorCode = codeOf(it.err)
-	text := messageOf(it.err)
-	var check *record.CheckError
-	if errors.As(it.err, &check) {
-		for _, bad := range check.Records {
-			rp.RecordErrors = append(rp.RecordErrors, wire.ProduceResponseRecordError{
-				BatchIndex: bad.Index, BatchIndexErrorMessage: wire.StrOrNull(bad.Reason),
-			})
+	rp.ErrorMessage = wire.StrOrNull(messageOf(it.err))
+	switch rp.ErrorCode { // what Kafka finds out when it looks at the log, it answers with the log's start
+	case wire.InvalidRecord, wire.InvalidTimestamp, wire.OutOfOrderSequenceNumber, wire.InvalidProducerEpoch:
+		if it.config != nil {
+			rp.LogStartOffset = it.p.Log().LogStart()
 		}
 	}
-	rp.ErrorMessage = wire.StrOrNull(text)
+	var check *record.CheckError
+	if errors.As(it.err, &check) && len(check.Records) > 0 {
+		explainRecords(rp, it, check)
+	}
 	if rp.ErrorCode != wire.NotLeaderOrFollower || it.topic == nil {
 		return
 	}
@@ -486,6 +488,25 @@ func (s *produce) explain(rp *wire.ProduceResponsePartition, it *produceItem) {
 			})
 		}
 	}
+}
+
+// explainRecords lists the records that made the broker refuse their batch, in Kafka's words.
+func explainRecords(rp *wire.ProduceResponsePartition, it *produceItem, check *record.CheckError) {
+	for _, r := range check.Records {
+		if r.MissingKey() {
+			r.Reason = fmt.Sprintf("%s in topic partition %s-%d", r.Reason, it.topic.Name, it.p.Index)
+		}
+		rp.RecordErrors = append(rp.RecordErrors, wire.ProduceResponseRecordError{BatchIndex: r.Index, BatchIndexErrorMessage: wire.Str(r.Reason)})
+	}
+	if rp.ErrorCode != wire.InvalidRecord {
+		return
+	}
+	var first []string
+	for _, r := range rp.RecordErrors[:min(3, len(rp.RecordErrors))] {
+		first = append(first, fmt.Sprintf("RecordError(batchIndex=%d, message='%s')", r.BatchIndex, r.BatchIndexErrorMessage.Value))
+	}
+	rp.ErrorMessage = wire.Str(fmt.Sprintf("%s due to %d record errors in total, and only showing the first three errors at most: [%s]",
+		check.Reason, len(rp.RecordErrors), strings.Join(first, ", ")))
 }
 
 func (s *produce) refusedNothing() bool { return s.firstError() == nil }

@@ -178,6 +178,46 @@ func TestProduce3to5Refusals(t *testing.T) {
 	}
 }
 
+// 2.4 #4: every bad record is named, and the answer tells where the log begins. The texts are those of Apache Kafka 4.4.0, which was asked.
+func TestProduce4EveryBadRecordIsNamed(t *testing.T) {
+	n := startNode(t)
+	compacted := createTopic(t, n, "compacted", 1, "cleanup.policy", "compact")
+	dated := createTopic(t, n, "dated", 1, "message.timestamp.before.max.ms", "1000")
+	c := dial(t, n)
+	for _, codec := range []record.Codec{record.None, record.Gzip} {
+		got := c.produce(produceRequest(9, -1, "compacted", compacted, 0, batchOf(t, codec, "a", "b", "c", "d")))
+		const one = "Compacted topic cannot accept message without key in topic partition compacted-0"
+		var first []string
+		for i, r := range got.ErrorRecords {
+			if r.RelativeOffset != int32(i) || r.ErrorMessage == nil || *r.ErrorMessage != one {
+				t.Errorf("%v: record %+v", codec, r)
+			}
+			first = append(first, fmt.Sprintf("RecordError(batchIndex=%d, message='%s')", i, one))
+		}
+		if want := "One or more records have been rejected due to 4 record errors in total, and only showing the first three errors at most: [" + strings.Join(first[:3], ", ") + "]"; len(got.ErrorRecords) != 4 ||
+			*got.ErrorMessage != want || got.LogStartOffset != 0 {
+			t.Errorf("%v: %d records, start %d, %s", codec, len(got.ErrorRecords), got.LogStartOffset, *got.ErrorMessage)
+		}
+	}
+	var w record.Builder
+	w.Reset(record.BuildOptions{})
+	w.Add(5000, nil, nil)
+	w.Add(time.Now().UnixMilli(), nil, nil)
+	w.Add(7000, nil, nil)
+	old, _, err := w.Build(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.produce(produceRequest(9, -1, "dated", dated, 0, old))
+	if len(got.ErrorRecords) != 2 || got.ErrorRecords[1].RelativeOffset != 2 || *got.ErrorMessage != "One or more records have been rejected due to invalid timestamp" ||
+		!strings.HasPrefix(*got.ErrorRecords[1].ErrorMessage, "Timestamp 7000 of message with offset 2 is out of range. The timestamp should be within [") {
+		t.Errorf("%+v %s", got.ErrorRecords, *got.ErrorMessage)
+	}
+	if got := c.produce(produceRequest(9, -1, "dated", dated, 0, []byte("garbage"))); got.LogStartOffset != -1 {
+		t.Errorf("no batch at all: log start %d", got.LogStartOffset)
+	}
+}
+
 // 2.4 #3: batches of every codec are validated, on the loop or by a worker, and the requests of a connection keep their order.
 func TestProduce3EveryCodecKeepsTheOrder(t *testing.T) {
 	n := startNode(t)

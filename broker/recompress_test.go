@@ -221,7 +221,7 @@ func TestCompressionTypeManyPartitions(t *testing.T) {
 		}
 		for _, topic := range ask[*kmsg.ProduceResponse](c, req).Topics {
 			for _, p := range topic.Partitions {
-				if want := map[bool]wire.Code{true: wire.CorruptMessage}[p.Partition == 5]; wire.Code(p.ErrorCode) != want {
+				if want := map[bool]wire.Code{true: wire.InvalidRecord}[p.Partition == 5]; wire.Code(p.ErrorCode) != want {
 					t.Errorf("acks=%d partition %d: %v, want %v", acks, p.Partition, wire.Code(p.ErrorCode), want)
 				}
 			}

@@ -11,8 +11,8 @@ type MorePartitions struct {
 	Assignments [][]int32
 }
 
-// CreatePartitions decides on new partitions of topics, each topic by itself. A name that the request has twice is refused both times, in one
-// result. The codes and texts are Kafka's.
+// CreatePartitions decides on new partitions of topics, each topic by itself, unless they are too many together. A name that the request has
+// twice is refused both times, in one result. The codes and texts are Kafka's.
 func CreatePartitions(im *Image, topics []MorePartitions, rand Rand) ([]Record, []TopicResult) {
 	var records []Record
 	results := make([]TopicResult, 0, len(topics))
@@ -20,7 +20,12 @@ func CreatePartitions(im *Image, topics []MorePartitions, rand Rand) ([]Record, 
 	for i := range topics {
 		times[topics[i].Name]++
 	}
-	room := MaxPartitionsPerRequest
+	more := 0 // in all
+	for i := range topics {
+		if t := im.TopicByName(topics[i].Name); t != nil && times[t.Name] == 1 {
+			more += max(0, int(topics[i].Count)-len(t.Partitions))
+		}
+	}
 	for i := range topics {
 		t := &topics[i]
 		var result TopicResult
@@ -30,10 +35,11 @@ func CreatePartitions(im *Image, topics []MorePartitions, rand Rand) ([]Record, 
 		case n > 1:
 			times[t.Name] = 0
 			result = refuse(wire.InvalidRequest, "Duplicate topic name.")
+		case more > MaxPartitionsPerRequest:
+			result = refuse(wire.PolicyViolation, "Excessively large number of additional partitions per request.")
 		default:
 			var rs []Record
-			rs, result = createPartitions(im, t, room, rand)
-			room -= len(rs)
+			rs, result = createPartitions(im, t, rand)
 			records = append(records, rs...)
 		}
 		result.Name, result.Named = t.Name, true
@@ -42,7 +48,7 @@ func CreatePartitions(im *Image, topics []MorePartitions, rand Rand) ([]Record, 
 	return records, results
 }
 
-func createPartitions(im *Image, t *MorePartitions, room int, rand Rand) ([]Record, TopicResult) {
+func createPartitions(im *Image, t *MorePartitions, rand Rand) ([]Record, TopicResult) {
 	topic := im.TopicByName(t.Name)
 	if topic == nil {
 		return nil, TopicResult{Code: wire.UnknownTopicOrPartition}
@@ -57,8 +63,6 @@ func createPartitions(im *Image, t *MorePartitions, room int, rand Rand) ([]Reco
 	case t.Assigned && len(t.Assignments) != more:
 		return nil, refuse(wire.InvalidReplicaAssignment, "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.",
 			more, len(t.Assignments))
-	case more > room:
-		return nil, refuse(wire.PolicyViolation, "Excessively large number of additional partitions per request.")
 	}
 	factor := len(topic.Partitions[0].Replicas)
 	var share lists

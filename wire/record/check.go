@@ -17,10 +17,10 @@ const (
 	maxRecordErrors          = 1000     // listed in one CheckError
 	cheapRaw                 = 64 << 10 // D17: the most an event loop inflates
 	maxCheapBlocks           = 64       // and how many compressed blocks it looks at to know
-	reasonInvalidTimestamp   = "one or more records have a timestamp out of range"
-	reasonInvalidRecord      = "one or more records have no key, which a compacted topic needs"
-	reasonProducerLogAppend  = "a producer does not set the timestamp type LogAppendTime"
-	reasonMissingKey         = "a record of a compacted topic needs a key"
+	reasonInvalidTimestamp   = "One or more records have been rejected due to invalid timestamp"
+	reasonInvalidRecord      = "One or more records have been rejected"
+	reasonProducerLogAppend  = "Producer should not set timestamp type to LogAppendTime."
+	reasonMissingKey         = "Compacted topic cannot accept message without key"
 	reasonDeclaredTooMany    = "fewer records than the header declares"
 	reasonDeclaredTooFew     = "more bytes than the declared number of records takes"
 	reasonOffsetsNotAdjacent = "offset deltas of the records are not consecutive"
@@ -39,6 +39,9 @@ type RecordError struct {
 	Index  int32
 	Reason string
 }
+
+// MissingKey tells whether it is a record without a key on a compacted topic.
+func (e RecordError) MissingKey() bool { return e.Reason == reasonMissingKey }
 
 func (e *CheckError) Error() string {
 	if e.Index >= 0 {
@@ -198,18 +201,19 @@ func (o *CheckOptions) badTimestamp(ts int64, producerLogAppend bool) bool {
 	return (late > o.TimestampBeforeMax || -late > o.TimestampAfterMax) && o.Now != 0
 }
 
-func (o *CheckOptions) describe(ts int64) string {
+// describe says what is wrong with the timestamp of a record, in Kafka's words.
+func (o *CheckOptions) describe(ts int64, i int32) string {
 	if o.LogAppendTime || ts == NoTimestamp {
 		return reasonProducerLogAppend
 	}
-	return fmt.Sprintf("timestamp %d is not within [%d, %d]", ts, o.Now-o.TimestampBeforeMax, o.Now+o.TimestampAfterMax)
+	return fmt.Sprintf("Timestamp %d of message with offset %d is out of range. The timestamp should be within [%d, %d]", ts, i, o.Now-o.TimestampBeforeMax, o.Now+o.TimestampAfterMax)
 }
 
 // checkTimestamps judges a batch by the timestamps in its header, where the records are not to be read.
 func (b Batch) checkTimestamps(o *CheckOptions) error {
 	for _, ts := range [...]int64{b.BaseTimestamp(), b.MaxTimestamp()} {
 		if o.badTimestamp(ts, b.LogAppendTime()) {
-			return refuse(codeInvalidTimestamp, "%s", o.describe(ts))
+			return refuse(codeInvalidTimestamp, "%s", o.describe(ts, 0))
 		}
 	}
 	b.settleTimestamp(o, b.MaxTimestamp())
@@ -261,7 +265,7 @@ func (b Batch) checkRecords(o *CheckOptions) error {
 		if o.Compacted && !hasKey {
 			bad = bad.add(codeInvalidRecord, i, reasonMissingKey)
 		} else if o.badTimestamp(ts, appendTime) {
-			bad = bad.add(codeInvalidTimestamp, i, o.describe(ts))
+			bad = bad.add(codeInvalidTimestamp, i, o.describe(ts, i))
 		}
 	}
 	if !c.end() {
