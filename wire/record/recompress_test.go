@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// copiesOf copies what an iterator finds.
-func copiesOf(t testing.TB, b Batch) []Record {
+// recordsOf copies what an iterator finds.
+func recordsOf(t testing.TB, b Batch) []Record {
 	t.Helper()
 	if err := b.CheckHeader(); err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func TestRecompressEveryPair(t *testing.T) {
 					got.Count() != b.Count() || got.MaxTimestamp() != b.MaxTimestamp() || got.Size() != len(got) {
 					t.Errorf("%v to %v: header %x", from, to, got[:HeaderSize])
 				}
-				if !reflect.DeepEqual(copiesOf(t, b), copiesOf(t, got)) {
+				if !reflect.DeepEqual(recordsOf(t, b), recordsOf(t, got)) {
 					t.Fatalf("%v to %v: not the same %d records", from, to, n)
 				}
 			}
@@ -103,7 +103,7 @@ func TestRecompressLevels(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v level %d: %v", codec, level, err)
 		}
-		if !reflect.DeepEqual(copiesOf(t, b), copiesOf(t, got)) {
+		if !reflect.DeepEqual(recordsOf(t, b), recordsOf(t, got)) {
 			t.Fatalf("%v level %d: not the same records", codec, level)
 		}
 		return len(got)
@@ -129,7 +129,7 @@ func TestRecompressLevels(t *testing.T) {
 // The first record's time becomes the base of the others', whatever base the producer chose, as Kafka does it.
 func TestRecompressTimes(t *testing.T) {
 	b := build(t, Gzip, 10)
-	want := copiesOf(t, b)
+	want := recordsOf(t, b)
 	plain, err := b.Recompress(RecompressOptions{Codec: None})
 	if err != nil {
 		t.Fatal(err)
@@ -141,19 +141,19 @@ func TestRecompressTimes(t *testing.T) {
 	if moved.BaseTimestamp() != 5 {
 		t.Errorf("base %d of records that all have the time 5", moved.BaseTimestamp())
 	}
-	for i, r := range copiesOf(t, moved) {
+	for i, r := range recordsOf(t, moved) {
 		if want[i].Timestamp = 5; r.Timestamp != 5 {
 			t.Errorf("record %d has the time %d", i, r.Timestamp)
 		}
 	}
-	if diff := cmp.Diff(want, copiesOf(t, moved)); diff != "" {
+	if diff := cmp.Diff(want, recordsOf(t, moved)); diff != "" {
 		t.Error(diff)
 	}
 	// Now every delta is 0; make the header's base a larger one.
 	binary.BigEndian.PutUint64(moved[atBaseTimestamp:], 1000)
 	moved.SetMaxTimestamp(1000, false)
 	again, err := moved.Recompress(RecompressOptions{Codec: LZ4})
-	if err != nil || again.BaseTimestamp() != 1000 || copiesOf(t, again)[9].Timestamp != 1000 {
+	if err != nil || again.BaseTimestamp() != 1000 || recordsOf(t, again)[9].Timestamp != 1000 {
 		t.Errorf("%v: base %d", err, again.BaseTimestamp())
 	}
 	// A first record whose delta is not 0.
@@ -165,7 +165,7 @@ func TestRecompressTimes(t *testing.T) {
 	if err != nil || got.BaseTimestamp() != odd.BaseTimestamp()+2 {
 		t.Fatalf("%v: base %d", err, got.BaseTimestamp())
 	}
-	if diff := cmp.Diff(copiesOf(t, odd), copiesOf(t, got)); diff != "" {
+	if diff := cmp.Diff(recordsOf(t, odd), recordsOf(t, got)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -246,7 +246,7 @@ func TestRecompressDamage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(copiesOf(t, b), copiesOf(t, got)) {
+		if !reflect.DeepEqual(recordsOf(t, b), recordsOf(t, got)) {
 			t.Errorf("%v: not the same records", codec)
 		}
 	}
