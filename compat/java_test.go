@@ -41,7 +41,7 @@ func compatJava(t testing.TB, class string, args ...string) []string {
 	if err != nil {
 		t.Fatalf("javac: %v", err)
 	}
-	return java(dir+":"+kafkaJars, "compat."+class, args...)
+	return java(dir+":clients/java:"+kafkaJars, "compat."+class, args...)
 }
 
 // javaSuite runs a suite of the Java programs against a broker, each of its steps as a test of its own.
@@ -91,4 +91,5 @@ func TestJavaProducer(t *testing.T) { javaSuite(t, 30*time.Second, "producers") 
 func TestJavaConsumer(t *testing.T) { javaSuite(t, 40*time.Second, "consumers") }
 func TestJavaAdmin(t *testing.T)    { javaSuite(t, 20*time.Second, "admins") }
 func TestKafkaTools(t *testing.T)   { javaSuite(t, 40*time.Second, "tools") }
+func TestKafkaConnect(t *testing.T) { javaSuite(t, 40*time.Second, "pipes") }
 func TestKafkaStreams(t *testing.T) { javaSuite(t, 40*time.Second, "words") }

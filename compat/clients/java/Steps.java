@@ -33,7 +33,8 @@ final class Steps {
         "consumers", Consumers::run,
         "admins", Admins::run,
         "tools", Tools::run,
-        "words", Words::run);
+        "words", Words::run,
+        "pipes", Pipes::run);
 
     private static final String RUN = "-" + Long.toString(System.currentTimeMillis(), 36);
     /** The time of the first records: not so long ago that retention would take them. */
