@@ -23,7 +23,8 @@ type Options struct {
 	MaxSize                 int   // members of a group; 0 is 2,147,483,647
 	MaxMetadataBytes        int   // characters of a committed offset's metadata, in UTF-16 as Kafka counts; 0 is 4,096
 	MaxRecordBytes          int   // key and value of a group's record; 0 is 1,048,460, which fits a batch of max.message.bytes' default
-	MaxGroupBytes           int   // what the members of a group may say of their protocols, together; 0 is 64 MiB
+	MaxGroupBytes           int   // memory that the members of a group may take; 0 is 16 MiB
+	MaxBytes                int   // memory that the members of all groups may take; 0 is 64 MiB
 	OffsetsRetentionMs      int64 // of offsets that no member needs; 0 is 7 days
 
 	// NewID returns a fresh random uuid as text, 36 characters. Member ids are made of it.
@@ -62,7 +63,10 @@ func (o Options) withDefaults() Options {
 		o.MaxRecordBytes = 1048460
 	}
 	if o.MaxGroupBytes == 0 {
-		o.MaxGroupBytes = 64 << 20
+		o.MaxGroupBytes = 16 << 20
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 64 << 20
 	}
 	if o.OffsetsRetentionMs == 0 {
 		o.OffsetsRetentionMs = 7 * 24 * 60 * 60 * 1000
@@ -77,6 +81,7 @@ type Shard struct {
 	groups  map[string]*group
 	timers  timers
 	records []Record
+	bytes   int // of all groups' members
 }
 
 // New returns an empty shard. Records of its partition go through Replay, and Loaded begins its life.
@@ -91,6 +96,7 @@ func (s *Shard) TakeRecords() []Record {
 
 // group is one group, with its offsets. A group that has only offsets has no protocol type: its consumers assign partitions by themselves.
 type group struct {
+	shard      *Shard
 	id         string
 	state      State
 	previous   State
@@ -107,7 +113,7 @@ type group struct {
 	votes        map[string]int // how many members support a protocol
 	joining      int            // members whose join waits
 	unsynced     int            // members that have not synced in this generation
-	protocolSize int            // bytes of all members' protocols
+	bytes        int            // memory of members and pending members, about
 
 	// subscribed are the topics of this generation's consumers; nil when they are not known.
 	subscribed map[string]struct{}
@@ -123,8 +129,7 @@ type group struct {
 }
 
 func (s *Shard) create(now int64, id string) *group {
-	g := &group{id: strings.Clone(id), previous: Dead, stateSince: now,
-		byID: map[string]*member{}, byInstance: map[string]*member{}, pending: map[string]*pendingMember{}, votes: map[string]int{}}
+	g := &group{shard: s, id: strings.Clone(id), previous: Dead, stateSince: now}
 	g.rebalance.owner = g
 	s.groups[g.id] = g
 	return g
@@ -139,7 +144,14 @@ func (s *Shard) drop(g *group) {
 	for _, p := range g.pending {
 		s.timers.cancel(&p.session)
 	}
+	g.charge(-g.bytes)
 	delete(s.groups, g.id)
+}
+
+// charge counts memory that members take, or give back.
+func (g *group) charge(bytes int) {
+	g.bytes += bytes
+	g.shard.bytes += bytes
 }
 
 func (s *Shard) emit(key, value []byte) { s.records = append(s.records, Record{key, value}) }
@@ -168,6 +180,9 @@ func (g *group) turn(now int64, to State) {
 // add takes a member in.
 func (g *group) add(m *member) {
 	m.group = g
+	if g.byID == nil {
+		g.byID, g.byInstance, g.votes = map[string]*member{}, map[string]*member{}, map[string]int{}
+	}
 	if len(g.members) == 0 {
 		g.protocolType.Valid = true
 	}
@@ -180,6 +195,7 @@ func (g *group) add(m *member) {
 		g.byInstance[m.instance.Value] = m
 	}
 	g.vote(m.protocols, 1)
+	g.charge(m.size())
 }
 
 // vote counts the protocols of a member in (by is 1) or out (by is -1).
@@ -190,7 +206,6 @@ func (g *group) vote(protocols []Protocol, by int) {
 			delete(g.votes, name)
 		}
 	}
-	g.protocolSize += by * protocolBytes(protocols)
 }
 
 // remove takes a member out, answering what waits: it has no place any more.
@@ -199,6 +214,7 @@ func (s *Shard) remove(g *group, m *member) {
 	m.answerSync(&SyncResponse{Code: wire.UnknownMemberID})
 	s.synced(m)
 	s.timers.cancel(&m.session)
+	g.charge(-m.size())
 	g.vote(m.protocols, -1)
 	at := slices.Index(g.members, m)
 	g.members = slices.Delete(g.members, at, at+1)
@@ -216,6 +232,7 @@ func (s *Shard) remove(g *group, m *member) {
 
 func (s *Shard) removePending(g *group, p *pendingMember) {
 	s.timers.cancel(&p.session)
+	g.charge(-p.size())
 	delete(g.pending, p.id)
 }
 

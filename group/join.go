@@ -43,8 +43,14 @@ func (s *Shard) Join(now int64, r *JoinRequest, done func(*JoinResponse)) {
 		s.emitGroup(g.id, g.value())
 	}
 	protocols := distinct(r.Protocols)
+	more := r.size(protocols)
+	if m := g.byID[r.Member]; m != nil {
+		more = protocolBytes(protocols) - protocolBytes(m.protocols)
+	}
 	switch {
-	case !s.accepts(g, r.Member, protocols):
+	case more > 0 && s.bytes+more > s.options.MaxBytes:
+		done(refusedJoin(r.Member, wire.CoordinatorNotAvailable)) // clients try again
+	case !s.accepts(g, r.Member, more):
 		if m := g.byID[r.Member]; m != nil {
 			s.remove(g, m)
 			if g.state != PreparingRebalance {
@@ -63,15 +69,11 @@ func (s *Shard) Join(now int64, r *JoinRequest, done func(*JoinResponse)) {
 
 // accepts tells whether the group has room for the member. While a group prepares, the members that wait for the next generation are what counts: when the
 // limit was lowered, the last to come are left out.
-func (s *Shard) accepts(g *group, id string, protocols []Protocol) bool {
-	m := g.byID[id]
-	size := g.protocolSize + protocolBytes(protocols)
-	if m != nil {
-		size -= protocolBytes(m.protocols)
-	}
-	if size > s.options.MaxGroupBytes {
+func (s *Shard) accepts(g *group, id string, more int) bool {
+	if more > 0 && g.bytes+more > s.options.MaxGroupBytes {
 		return false
 	}
+	m := g.byID[id]
 	switch g.state {
 	case PreparingRebalance:
 		return m != nil && m.join != nil || g.joining < s.options.MaxSize
@@ -109,12 +111,16 @@ func (s *Shard) joinNew(now int64, g *group, r *JoinRequest, protocols []Protoco
 		return
 	}
 	if len(g.pending) >= maxPending {
-		done(refusedJoin("", wire.CoordinatorNotAvailable)) // clients try again
+		done(refusedJoin("", wire.CoordinatorNotAvailable)) // as above
 		return
 	}
 	p := &pendingMember{group: g, id: id}
 	p.session.owner = p
+	if g.pending == nil {
+		g.pending = map[string]*pendingMember{}
+	}
 	g.pending[id] = p
+	g.charge(p.size())
 	s.timers.plan(&p.session, now+int64(r.SessionTimeoutMs))
 	done(refusedJoin(id, wire.MemberIDRequired))
 }
@@ -181,9 +187,11 @@ func cloneNull(n wire.NullString) wire.NullString {
 // update takes over what a member says in a join.
 func (s *Shard) update(g *group, m *member, r *JoinRequest, protocols []Protocol) {
 	if !m.matches(protocols) {
+		g.charge(-m.size())
 		g.vote(m.protocols, -1)
 		m.protocols = copyProtocols(protocols)
 		g.vote(m.protocols, 1)
+		g.charge(m.size())
 	}
 	m.sessionTimeoutMs, m.rebalanceTimeoutMs = r.SessionTimeoutMs, r.RebalanceTimeoutMs
 }
@@ -197,6 +205,7 @@ func (s *Shard) replace(now int64, g *group, m *member, id string, r *JoinReques
 	if g.leader == m.id {
 		g.leader = id
 	}
+	g.charge(len(id) - len(m.id))
 	m.id = id
 	m.isNew = false
 	s.synced(m)

@@ -105,6 +105,12 @@ func (s *Shard) synced(m *member) {
 	}
 }
 
+// assign gives the member its part of an assignment.
+func (m *member) assign(data []byte) {
+	m.group.charge(len(data) - len(m.assignment))
+	m.assignment = data
+}
+
 // distinct leaves out protocols whose name has come before. Kafka counts those twice, and then finds no protocol that all members have.
 func distinct(protocols []Protocol) []Protocol {
 	if len(protocols) > 8 {
@@ -140,8 +146,12 @@ func copyProtocols(protocols []Protocol) []Protocol {
 	return out
 }
 
-// protocolOverhead is the memory of a protocol besides its bytes.
-const protocolOverhead = 64
+// What a member, an id and a protocol take in memory besides their bytes, about.
+const (
+	memberOverhead   = 512
+	pendingOverhead  = 256
+	protocolOverhead = 64
+)
 
 func protocolBytes(protocols []Protocol) int {
 	n := 0
@@ -149,4 +159,15 @@ func protocolBytes(protocols []Protocol) int {
 		n += len(protocols[i].Name) + len(protocols[i].Metadata) + protocolOverhead
 	}
 	return n
+}
+
+func (m *member) size() int {
+	return memberOverhead + len(m.id) + len(m.clientID) + len(m.clientHost) + len(m.instance.Value) + protocolBytes(m.protocols) + len(m.assignment)
+}
+
+func (p *pendingMember) size() int { return pendingOverhead + len(p.id) }
+
+// size is what a new member that joins so will take.
+func (r *JoinRequest) size(protocols []Protocol) int {
+	return memberOverhead + 2*len(r.ClientID) + len(r.ClientHost) + 2*len(r.Instance.Value) + protocolBytes(protocols)
 }

@@ -79,7 +79,7 @@ func runModel(t *testing.T, seed uint64, steps int) []string {
 	r := rand.New(rand.NewPCG(seed, 7))
 	m := &model{t: t, r: r, now: 1_000_000, open: map[int]string{}, told: map[string]told{}, acked: map[modelKey]int64{}}
 	m.options = Options{InitialRebalanceDelayMs: []int64{-1, 100, 3000}[r.IntN(3)], MinSessionMs: 1, OffsetsRetentionMs: 200_000,
-		MaxSize: []int{0, 4}[r.IntN(2)], MaxRecordBytes: []int{0, 900}[r.IntN(2)],
+		MaxSize: []int{0, 4}[r.IntN(2)], MaxRecordBytes: []int{0, 900}[r.IntN(2)], MaxGroupBytes: []int{0, 3000}[r.IntN(2)], MaxBytes: []int{0, 5000}[r.IntN(2)],
 		NewID: func() string { m.ids++; return fmt.Sprint(m.ids) }}
 	m.shard, m.follower = New(m.options), New(m.options)
 	for i := range 8 {
@@ -415,9 +415,10 @@ func (m *model) check() {
 		m.log = append(m.log, r)
 		m.printed = append(m.printed, r.String())
 	}
-	held := 0
+	held, size := 0, 0
 	for id, g := range m.shard.groups {
 		verify(m.t, m.shard, g)
+		size += g.bytes
 		f := m.follower.groups[id]
 		if f == nil {
 			m.t.Errorf("a follower does not know %s", id)
@@ -449,6 +450,9 @@ func (m *model) check() {
 	}
 	if held != len(m.acked) || len(m.follower.groups) != len(m.shard.groups) {
 		m.t.Errorf("%d offsets of %d that were acknowledged; a follower has %d groups of %d", held, len(m.acked), len(m.follower.groups), len(m.shard.groups))
+	}
+	if size != m.shard.bytes {
+		m.t.Errorf("the groups take %d bytes, counted %d", size, m.shard.bytes)
 	}
 	for i, x := range m.shard.timers.heap {
 		if x.index != i+1 || x.due < x.at {
@@ -489,10 +493,13 @@ func verify(t *testing.T, s *Shard, g *group) {
 		for _, p := range m.protocols {
 			votes[p.Name]++
 		}
-		size += protocolBytes(m.protocols)
+		size += m.size()
 	}
-	if joining != g.joining || unsynced != g.unsynced || size != g.protocolSize || !reflect.DeepEqual(votes, g.votes) {
-		t.Errorf("%d join, counted %d; %d must sync, counted %d; votes %v, counted %v; %d bytes, counted %d", joining, g.joining, unsynced, g.unsynced, votes, g.votes, size, g.protocolSize)
+	for _, p := range g.pending {
+		size += p.size()
+	}
+	if joining != g.joining || unsynced != g.unsynced || size != g.bytes || len(votes)+len(g.votes) > 0 && !reflect.DeepEqual(votes, g.votes) {
+		t.Errorf("%d join, counted %d; %d must sync, counted %d; votes %v, counted %v; %d bytes, counted %d", joining, g.joining, unsynced, g.unsynced, votes, g.votes, size, g.bytes)
 	}
 	if len(g.byID) != len(g.members) || len(g.byInstance) != instances {
 		t.Errorf("%d members, %d by id, %d of %d instances", len(g.members), len(g.byID), len(g.byInstance), instances)

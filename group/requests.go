@@ -2,8 +2,9 @@ package group
 
 import "github.com/millrace/millrace/wire"
 
-// Requests are views: the shard copies what it keeps of their strings and bytes. Answers belong to whoever gets them, but
-// their bytes (metadata, assignments) are the shard's own, never written again, and must not be written by the receiver.
+// Requests are views: the shard copies what it keeps of their strings and bytes. Answers belong to whoever gets them, but their bytes (metadata,
+// assignments) are the shard's own, never written again, and must not be written by the receiver; and they repeat strings of their request (ids, names of
+// topics), which must last as long.
 
 // Protocol is a way of assigning that a member supports, with what it tells the leader (for consumers: the subscription).
 type Protocol struct {

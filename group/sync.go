@@ -58,14 +58,14 @@ func (g *group) assigned(m *member) *SyncResponse {
 // assign takes over what the leader decided, and ends the rebalance. Members it has left out get nothing, and ids it has made up are nobody's.
 func (s *Shard) assign(now int64, g *group, assignments []Assignment) {
 	for _, m := range g.members {
-		m.assignment = nil
+		m.assign(nil)
 	}
 	for _, a := range assignments {
-		if m := g.byID[string(a.Member)]; m != nil {
-			m.assignment = a.Data // a view, until it is known to be kept
+		if m := g.byID[a.Member]; m != nil {
+			m.assign(a.Data) // a view, until it is known to be kept
 		}
 	}
-	if !s.fits(g) {
+	if !s.fits(g) || s.bytes > s.options.MaxBytes {
 		s.refuseSyncs(now, g, wire.UnknownServerError)
 		s.prepare(now, g)
 		return
@@ -86,7 +86,7 @@ func (s *Shard) assign(now int64, g *group, assignments []Assignment) {
 // refuseSyncs answers all syncs that wait. Their members' sessions go on from now: they were not looked at while the syncs waited.
 func (s *Shard) refuseSyncs(now int64, g *group, code wire.Code) {
 	for _, m := range g.members {
-		m.assignment = nil
+		m.assign(nil)
 		if m.answerSync(&SyncResponse{Code: code}) {
 			s.timers.plan(&m.session, now+int64(m.sessionTimeoutMs))
 		}
