@@ -13,7 +13,8 @@ import (
 //   - Any string is a group, the empty one too, as in Kafka.
 //   - Versions 1-3 carry Kafka's sentence about the code, "NONE" for none; later ones the empty string, or why not.
 //
-// Gaps: transactions and share groups are refused for good, until they are built (DESIGN D1).
+// Gaps: transactions and share groups are refused for good, until they are built (DESIGN D1). Versions up to 2 are those of librdkafka, which takes
+// one code only as the end of its search for a transaction coordinator and tries again after any other, without a word: it gets that one.
 
 // Kinds of coordinators.
 const (
@@ -23,6 +24,8 @@ const (
 )
 
 var (
+	errTransactionalForGood error = &refusal{wire.TransactionalIDAuthorizationFailed, messageOf(errTransactional)}
+
 	errNoShareGroups error = &refusal{wire.InvalidRequest, "This broker does not support share groups yet."}
 	errNoCoordinator error = &refusal{wire.InvalidRequest, wire.InvalidRequest.Message()}
 )
@@ -45,6 +48,10 @@ func (n *Node) handleFindCoordinator(c *call) {
 		}
 		n.createOffsetsTopic(func(error) { n.answerFindCoordinator(c, req, nil) })
 	case transactionCoordinator:
+		if c.header.Version <= 2 {
+			n.answerFindCoordinator(c, req, errTransactionalForGood)
+			return
+		}
 		n.answerFindCoordinator(c, req, errTransactional)
 	case shareCoordinator:
 		n.answerFindCoordinator(c, req, errNoShareGroups)

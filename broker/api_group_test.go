@@ -140,7 +140,11 @@ func TestFindCoordinator(t *testing.T) {
 			if version >= 4 {
 				code, text = got.Coordinators[0].ErrorCode, got.Coordinators[0].ErrorMessage
 			}
-			if wire.Code(code) != wire.InvalidRequest || text == nil || *text != message {
+			want := wire.InvalidRequest
+			if kind == 1 && version <= 2 {
+				want = wire.TransactionalIDAuthorizationFailed
+			}
+			if wire.Code(code) != want || text == nil || *text != message {
 				t.Errorf("version %d kind %d: %v %v", version, kind, wire.Code(code), text)
 			}
 		}
