@@ -34,7 +34,9 @@ type program struct {
 	idempotent bool
 	text       bool   // sends and reads text only, without headers, and cannot set timestamps
 	static     bool   // group.instance.id
+	rereads    bool   // goes back to the committed offset in a rebalance while what it has fetched is still on its way to the application
 	blurs      bool   // reads what is empty as null
+	deaf       bool   // goes on, or joins again, when another process takes its seat
 	quiet      bool   // does not commit before it leaves, and not from its own place
 	admin      string // commands of the admin API it has
 	cannot     string // other commands it does not have
@@ -71,15 +73,15 @@ func findPrograms(cache, dir string) ([]program, error) {
 	node := func(name string) []string { return []string{"node", filepath.Join(scripts, name+".mjs")} }
 	librdkafka := []string{"range", "roundrobin", "cooperative"}
 	all := []program{
-		{name: "kcat", argv: binary("kcat"), codecs: codecs, assignors: librdkafka, idempotent: true, text: true, static: true, quiet: true, cannot: "assign"},
+		{name: "kcat", argv: binary("kcat"), codecs: codecs, assignors: librdkafka, idempotent: true, text: true, static: true, quiet: true, deaf: true, cannot: "assign wait"},
 		{name: "franz-go", argv: binary("franz-go"), codecs: codecs, assignors: []string{"range", "roundrobin", "sticky", "cooperative"}, idempotent: true, static: true, admin: adminCommands},
 		{name: "confluent-kafka-go", argv: binary("confluent-kafka-go"), codecs: codecs, assignors: librdkafka, idempotent: true, static: true, admin: adminCommands},
 		{name: "sarama", argv: binary("sarama"), codecs: codecs, assignors: []string{"range", "roundrobin", "sticky", "cooperative"}, idempotent: true, static: true, admin: adminCommands},
 		{name: "kafka-go", argv: binary("kafka-go"), codecs: codecs, assignors: []string{"range", "roundrobin"}, blurs: true, admin: adminCommands},
-		{name: "kafkajs", argv: node("kafkajs"), codecs: codecs, assignors: []string{"roundrobin"}, idempotent: true, admin: adminCommands},
-		{name: "platformatic", argv: node("platformatic"), codecs: codecs, assignors: []string{"roundrobin"}, idempotent: true, static: true, admin: adminCommands},
-		{name: "kafka-python", argv: python("with_kafka_python"), codecs: codecs, assignors: []string{"range", "roundrobin", "sticky", "cooperative"}, idempotent: true, static: true, admin: adminCommands},
-		{name: "aiokafka", argv: python("with_aiokafka"), codecs: codecs, assignors: []string{"range", "roundrobin", "sticky"}, idempotent: true, static: true, admin: "offsets describe groups"},
+		{name: "kafkajs", argv: node("kafkajs"), codecs: codecs, assignors: []string{"roundrobin"}, idempotent: true, admin: adminCommands, cannot: "wait"},
+		{name: "platformatic", argv: node("platformatic"), codecs: codecs, assignors: []string{"roundrobin"}, idempotent: true, static: true, rereads: true, deaf: true, admin: adminCommands, cannot: "wait"},
+		{name: "kafka-python", argv: python("with_kafka_python"), codecs: codecs, assignors: []string{"range", "roundrobin", "sticky", "cooperative"}, idempotent: true, static: true, deaf: true, admin: adminCommands},
+		{name: "aiokafka", argv: python("with_aiokafka"), codecs: codecs, assignors: []string{"range", "roundrobin", "sticky"}, idempotent: true, static: true, deaf: true, admin: "offsets describe groups"},
 		{name: "confluent-kafka", argv: python("with_confluent_kafka"), codecs: codecs, assignors: librdkafka, idempotent: true, static: true, admin: adminCommands},
 	}
 	if *only == "" {
@@ -198,7 +200,7 @@ func (r *process) fail(format string, args ...any) {
 	events, _ := r.events()
 	var last []string
 	for _, e := range events[max(0, len(events)-8):] {
-		last = append(last, fmt.Sprintf("%.200s", strings.Join(append([]string{e.name}, e.fields...), " ")))
+		last = append(last, fmt.Sprintf("%.100s", strings.Join(append([]string{e.name}, e.fields...), " ")))
 	}
 	r.t.Fatalf("%s %s\n%d events, the last ones:\n%s\nstderr:\n%s", r.what, fmt.Sprintf(format, args...), len(events), strings.Join(last, "\n"), tail(r.stderr.String(), 40))
 }

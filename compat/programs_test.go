@@ -148,7 +148,7 @@ func threeLives(t *testing.T, addr string, p program, topic filled) {
 		read = append(read, named(events, "record")...)
 	}
 	topic.sent.check(t, topic.by, p, read)
-	checkHandovers(t, members)
+	checkHandovers(t, p, members)
 	if n := len(named(members["the third"], "record")); n != left {
 		t.Errorf("the third read %d records, want %d", n, left)
 	}

@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
-	"time"
 	"unicode/utf16"
 
 	"github.com/millrace/millrace/group"
@@ -46,9 +45,6 @@ type Options struct {
 	LoadBytes  int          // read at a time from a log; 0: 1 MiB
 	BatchBytes int          // of one round's records; 0: 1,000,000. A larger record is a batch of its own
 	Codec      record.Codec // of the batches
-
-	// What tests shorten: how long tasks wait for a load, most of which are over at once, before they are told that one is in progress.
-	loadPatience time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -64,16 +60,13 @@ func (o Options) withDefaults() Options {
 	if o.BatchBytes == 0 {
 		o.BatchBytes = 1_000_000
 	}
-	if o.loadPatience == 0 {
-		o.loadPatience = time.Second
-	}
 	return o
 }
 
 // Groups is this broker's part of the group coordinator: the shards of the partitions that it leads.
 type Groups struct {
 	o       Options
-	loading chan struct{} // holds one for each log that is being replayed: half of the processors are left to those who are served already
+	loading chan struct{} // holds one for each log that is being replayed: they share the disk and the processors
 	running sync.WaitGroup
 	turns   turns
 
@@ -84,7 +77,7 @@ type Groups struct {
 
 // New returns Groups that run nothing: a shard starts when it is first used, or by Load.
 func New(o Options) *Groups {
-	g := &Groups{o: o.withDefaults(), shards: map[int32]*shard{}, loading: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	g := &Groups{o: o.withDefaults(), shards: map[int32]*shard{}, loading: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
 	g.turns.free = maxFlights
 	return g
 }
@@ -123,7 +116,7 @@ func (g *Groups) SubmitTo(partition int32, t *Task) {
 		t.answer(code)
 		return
 	}
-	s.put(t)
+	s.put(t, false)
 }
 
 // shard returns a partition's shard, and starts it when it does not run. nil: code tells why there is none.
@@ -185,7 +178,7 @@ func (g *Groups) TopicRemoved(topic string, id wire.UUID) {
 			s.TopicRemoved(now, topic, id)
 			t.Ready()
 		}
-		s.putOwn(t)
+		s.put(t, true)
 	}
 }
 

@@ -43,16 +43,28 @@ async function consume(flags) {
   const reading = new Reading(flags)
   const c = dial(flags).consumer({
     groupId: flags.group, partitionAssigners: [PartitionAssigners.roundRobin], sessionTimeout: 6000, heartbeatInterval: 1000, rebalanceTimeout: 10_000,
-    maxWaitTimeInMs: 200, metadataMaxAge: 1000
+    maxWaitTimeInMs: 50, metadataMaxAge: 1000
   })
-  c.on(c.events.GROUP_JOIN, ({ payload }) => sayAssigned(payload.memberAssignment))
+  c.on(c.events.GROUP_JOIN, ({ payload }) => {
+    for (const p of reading.pending.keys()) {
+      if (!payload.memberAssignment[flags.topic]?.includes(p)) reading.pending.delete(p)
+    }
+    sayAssigned(payload.memberAssignment)
+  })
   c.on(c.events.REBALANCING, () => sayAssigned({}))
   let ended
   const end = new Promise(resolve => { ended = resolve })
   c.on(c.events.CRASH, ({ payload }) => { if (!payload.restart) fail(payload.error) })
   const commit = async () => {
     if (reading.pending.size === 0) return
-    await c.commitOffsets([...reading.pending].map(([partition, offset]) => ({ topic: flags.topic, partition, offset: String(offset) })))
+    try {
+      await c.commitOffsets([...reading.pending].map(([partition, offset]) => ({ topic: flags.topic, partition, offset: String(offset) })))
+    } catch (err) {
+      // The group has begun a new generation without us, or is about to: a later commit counts, or what is lost is read again.
+      if (reading.done() || !['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'].includes(err.type)) throw err
+      console.error('commit:', err.message)
+      return
+    }
     reading.committed()
   }
   await c.connect()
@@ -79,7 +91,7 @@ async function consume(flags) {
 
 // It reads partitions of its choice only as a member of a group that has them all.
 async function alone(flags, from, enough) {
-  const c = dial(flags).consumer({ groupId: `alone-${process.pid}-${flags.topic}`, maxWaitTimeInMs: 200 })
+  const c = dial(flags).consumer({ groupId: `alone-${process.pid}-${flags.topic}`, maxWaitTimeInMs: 50 })
   let ended
   const end = new Promise(resolve => { ended = resolve })
   c.on(c.events.CRASH, ({ payload }) => { if (!payload.restart) fail(payload.error) })

@@ -29,7 +29,7 @@ async function produce(flags) {
 const fields = m => ({ partition: m.partition, offset: m.offset, timestamp: m.timestamp, key: m.key, value: m.value, headers: [...m.headers] })
 
 const newConsumer = (flags, more = {}) => new Consumer({
-  ...base(flags), groupId: flags.group, sessionTimeout: 6000, heartbeatInterval: 1000, rebalanceTimeout: 10_000, maxWaitTime: 200, autocommit: false, ...more
+  ...base(flags), groupId: flags.group, sessionTimeout: 6000, heartbeatInterval: 1000, rebalanceTimeout: 10_000, maxWaitTime: 50, autocommit: false, ...more
 })
 
 async function consume(flags) {

@@ -1,6 +1,7 @@
 """The command line that the programs of compat/clients share; ../README.md describes it."""
 
 import base64
+import os
 import sys
 import threading
 
@@ -83,7 +84,8 @@ def when_stopped(stop):
     """Calls stop when stdin ends: whoever started the program asks it to stop."""
 
     def wait():
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):
+            pass
         stop()
 
     threading.Thread(target=wait, daemon=True).start()

@@ -8,12 +8,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, IllegalGenerationError, IllegalStateError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
 
 import contract
 from contract import Reading, say, say_refused
 
 PATIENCE = 20
+
+# The group has begun a new generation without us, or is about to: a later commit counts, or what is lost is read again.
+MOVED = (CommitFailedError, IllegalGenerationError, IllegalStateError, RebalanceInProgressError, UnknownMemberIdError)
 ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor}
 
 
@@ -35,7 +38,7 @@ def fields(m):
 def new_consumer(flags, *topics, **more):
     return AIOKafkaConsumer(
         *topics, bootstrap_servers=flags["bootstrap"], group_id=flags["group"] or None, enable_auto_commit=False, auto_offset_reset="earliest", session_timeout_ms=6000,
-        heartbeat_interval_ms=1000, metadata_max_age_ms=1000, fetch_max_wait_ms=200, **more,
+        heartbeat_interval_ms=1000, metadata_max_age_ms=1000, fetch_max_wait_ms=50, **more,
     )
 
 
@@ -50,10 +53,7 @@ class Listener(ConsumerRebalanceListener):
 
     async def on_partitions_revoked(self, revoked):
         if not self.reading.stay:
-            try:
-                await self.commit()
-            except KafkaError as e:
-                print("commit of what is revoked:", e, file=sys.stderr)  # the records are read again
+            await self.commit()
         self.owned -= set(revoked)
         self.reading.lost(p.partition for p in revoked)
         contract.say_assigned(self.owned)
@@ -65,10 +65,17 @@ async def consume(flags):
         more["group_instance_id"] = flags["instance"]
     c, topic, reading, stopped = new_consumer(flags, **more), flags["topic"], Reading(flags), []
 
-    async def commit():
-        if reading.pending:
+    async def commit(strict=False):
+        if not reading.pending:
+            return
+        try:
             await c.commit({TopicPartition(topic, p): (o, "") for p, o in reading.pending.items()})
-            reading.committed()
+        except MOVED as e:
+            if strict or reading.done():
+                raise
+            print("commit:", e, file=sys.stderr)
+            return
+        reading.committed()
 
     c.subscribe([topic], listener=Listener(reading, commit))
     if not reading.count:
@@ -76,7 +83,7 @@ async def consume(flags):
     async with c:
         while not reading.done():
             if stopped:
-                await commit()
+                await commit(strict=True)
                 break
             contract.flush()
             for records in (await c.getmany(timeout_ms=200, max_records=500)).values():
@@ -106,13 +113,10 @@ async def assign(flags):
 
 async def seek(flags):
     topic = flags["topic"]
-    async with new_consumer(flags) as c:
-        await c.topics()
-        partitions = [TopicPartition(topic, p) for p in c.partitions_for_topic(topic) or [0]]
-        found = await c.offsets_for_times({p: flags.int("timestamp") for p in partitions})
+    async with new_consumer(flags, topic) as c:  # without a group it has all partitions
+        found = await c.offsets_for_times({p: flags.int("timestamp") for p in c.assignment()})
         for p, at in found.items():
             say("offset", topic, p.partition, -1 if at is None else at.offset)
-        c.assign([p for p, at in found.items() if at is not None])
         for p, at in found.items():
             if at is not None:
                 c.seek(p, at.offset)

@@ -10,6 +10,9 @@ from contract import Reading, say, say_refused
 
 PATIENCE = 20
 
+# The group has begun a new generation without us, or is about to: a later commit counts, or what is lost is read again.
+MOVED = {ck.KafkaError.REBALANCE_IN_PROGRESS, ck.KafkaError.ILLEGAL_GENERATION, ck.KafkaError.UNKNOWN_MEMBER_ID}
+
 
 def produce(flags):
     p = ck.Producer({
@@ -54,10 +57,17 @@ def consume(flags):
         more["group_instance_id"] = flags["instance"]
     c, topic, reading, owned, stopped = new_consumer(flags, **more), flags["topic"], Reading(flags), set(), []
 
-    def commit_pending():
-        if reading.pending:
+    def commit_pending(strict=False):
+        if not reading.pending:
+            return
+        try:
             commit(c, topic, reading.pending)
-            reading.committed()
+        except ck.KafkaException as e:
+            if strict or reading.done() or e.args[0].code() not in MOVED:
+                raise
+            print("commit:", e, file=sys.stderr)
+            return
+        reading.committed()
 
     def assigned(_, partitions):
         owned.update((p.topic, p.partition) for p in partitions)
@@ -69,11 +79,8 @@ def consume(flags):
         contract.say_assigned(owned)
 
     def revoked(c, partitions):
-        try:
-            if not reading.stay:
-                commit_pending()
-        except ck.KafkaException as e:
-            print("commit of what is revoked:", e, file=sys.stderr)  # the records are read again
+        if not reading.stay:
+            commit_pending()
         lost(c, partitions)
 
     c.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=lost)
@@ -81,7 +88,7 @@ def consume(flags):
         contract.when_stopped(lambda: stopped.append(True))
     while not reading.done():
         if stopped:
-            commit_pending()
+            commit_pending(strict=True)
             break
         contract.flush()
         for m in c.consume(500, timeout=0.1):
@@ -128,12 +135,14 @@ def seek(flags):
     c.close()
 
 
+# Its answers come only as long as somebody holds it.
 def admin(flags):
     return AdminClient({"bootstrap.servers": flags["bootstrap"]})
 
 
 def offsets(flags):
-    all_of = admin(flags).list_consumer_group_offsets([ck.ConsumerGroupTopicPartitions(flags["group"])])
+    a = admin(flags)
+    all_of = a.list_consumer_group_offsets([ck.ConsumerGroupTopicPartitions(flags["group"])])
     for p in all_of[flags["group"]].result(PATIENCE).topic_partitions:
         if p.error:
             raise ck.KafkaException(p.error)
@@ -141,12 +150,14 @@ def offsets(flags):
 
 
 def describe(flags):
-    g = admin(flags).describe_consumer_groups([flags["group"]])[flags["group"]].result(PATIENCE)
+    a = admin(flags)
+    g = a.describe_consumer_groups([flags["group"]])[flags["group"]].result(PATIENCE)
     say("group", g.state.name.title().replace("_", ""), g.partition_assignor, len(g.members))
 
 
 def groups(flags):
-    got = admin(flags).list_consumer_groups().result(PATIENCE)
+    a = admin(flags)
+    got = a.list_consumer_groups().result(PATIENCE)
     for e in got.errors:
         raise e
     for g in got.valid:
@@ -154,8 +165,9 @@ def groups(flags):
 
 
 def delete_group(flags):
+    a = admin(flags)
     try:
-        admin(flags).delete_consumer_groups([flags["group"]])[flags["group"]].result(PATIENCE)
+        a.delete_consumer_groups([flags["group"]])[flags["group"]].result(PATIENCE)
     except ck.KafkaException as e:
         say_refused(e)
         return

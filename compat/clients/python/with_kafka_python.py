@@ -7,13 +7,16 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from kafka.errors import KafkaError
+from kafka.errors import CommitFailedError, IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
 from kafka.structs import OffsetAndMetadata
 
 import contract
 from contract import Reading, say, say_refused
 
 PATIENCE = 20
+
+# The group has begun a new generation without us, or is about to: a later commit counts, or what is lost is read again.
+MOVED = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor, "sticky": StickyPartitionAssignor}
 
 
@@ -37,25 +40,21 @@ def fields(m):
 def new_consumer(flags, **more):
     return KafkaConsumer(
         bootstrap_servers=flags["bootstrap"], group_id=flags["group"] or None, enable_auto_commit=False, auto_offset_reset="earliest", session_timeout_ms=6000,
-        heartbeat_interval_ms=1000, metadata_max_age_ms=1000, fetch_max_wait_ms=200, **more,
+        heartbeat_interval_ms=1000, metadata_max_age_ms=1000, fetch_max_wait_ms=50, **more,
     )
 
 
 class Listener(ConsumerRebalanceListener):
-    def __init__(self, consumer, reading, commit):
-        self.consumer, self.reading, self.commit = consumer, reading, commit
-        self.owned = set()
+    """Is called while poll waits, and must not wait itself: what is revoked was committed before poll."""
+
+    def __init__(self, reading):
+        self.reading, self.owned = reading, set()
 
     def on_partitions_assigned(self, assigned):
         self.owned.update(assigned)
         contract.say_assigned(self.owned)
 
     def on_partitions_revoked(self, revoked):
-        if not self.reading.stay:
-            try:
-                self.commit()
-            except KafkaError as e:
-                print("commit of what is revoked:", e, file=sys.stderr)  # the records are read again
         self.on_partitions_lost(revoked)
 
     def on_partitions_lost(self, lost):
@@ -70,23 +69,32 @@ def consume(flags):
         more["group_instance_id"] = flags["instance"]
     c, topic, reading, stopped = new_consumer(flags, **more), flags["topic"], Reading(flags), []
 
-    def commit():
-        if reading.pending:
+    def commit(strict=False):
+        if not reading.pending:
+            return
+        try:
             c.commit({TopicPartition(topic, p): OffsetAndMetadata(o, "", -1) for p, o in reading.pending.items()})
-            reading.committed()
+        except MOVED as e:
+            if strict or reading.done():
+                raise
+            print("commit:", e, file=sys.stderr)
+            return
+        reading.committed()
 
-    c.subscribe([topic], listener=Listener(c, reading, commit))
+    c.subscribe([topic], listener=Listener(reading))
     if not reading.count:
         contract.when_stopped(lambda: stopped.append(True))
     while not reading.done():
         if stopped:
-            commit()
+            commit(strict=True)
             break
         contract.flush()
         for records in c.poll(timeout_ms=200).values():
             for m in records:
                 if not reading.done() and reading.add(*fields(m)):
                     commit()
+        if not reading.count:
+            commit()
     c.close()
 
 

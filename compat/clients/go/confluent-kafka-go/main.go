@@ -156,7 +156,7 @@ func consume(f contract.Flags) error {
 		switch e := c.Poll(100).(type) {
 		case *kafka.Message:
 			if reading.Add(record(e)) {
-				if err := commitPending(); err != nil {
+				if err := commitPending(); err != nil && (!moved(err) || reading.Done()) {
 					return fmt.Errorf("commit: %w", err)
 				}
 			}
@@ -167,6 +167,12 @@ func consume(f contract.Flags) error {
 		}
 	}
 	return c.Close()
+}
+
+// moved tells that the group has begun a new generation without us, or is about to: a later commit counts, or what is lost is read again.
+func moved(err error) bool {
+	var e kafka.Error
+	return errors.As(err, &e) && (e.Code() == kafka.ErrRebalanceInProgress || e.Code() == kafka.ErrIllegalGeneration || e.Code() == kafka.ErrUnknownMemberID)
 }
 
 // next reads one record.

@@ -154,7 +154,7 @@ func consume(f contract.Flags) error {
 		}
 		for it := fetches.RecordIter(); !it.Done() && !reading.Done(); {
 			if reading.Add(record(it.Next())) {
-				if err := commit(c); err != nil {
+				if err := commit(c); err != nil && (!moved(err) || reading.Done()) {
 					return fmt.Errorf("commit: %w", err)
 				}
 			}
@@ -174,6 +174,11 @@ func commitError(resp *kmsg.OffsetCommitResponse) error {
 		}
 	}
 	return nil
+}
+
+// moved tells that the group has begun a new generation without us, or is about to: a later commit counts, or what is lost is read again.
+func moved(err error) bool {
+	return errors.Is(err, kerr.RebalanceInProgress) || errors.Is(err, kerr.IllegalGeneration) || errors.Is(err, kerr.UnknownMemberID)
 }
 
 // pollError leaves out that a topic of the subscription does not exist yet.

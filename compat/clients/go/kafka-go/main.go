@@ -108,12 +108,17 @@ func consume(f contract.Flags) error {
 			return err
 		}
 		if reading.Add(record(m)) {
-			if err := commit(); err != nil {
+			if err := commit(); err != nil && (!moved(err) || reading.Done()) {
 				return fmt.Errorf("commit: %w", err)
 			}
 		}
 	}
 	return r.Close()
+}
+
+// moved tells that the group has begun a new generation without us, or is about to: a later commit counts, or what is lost is read again.
+func moved(err error) bool {
+	return errors.Is(err, kafka.RebalanceInProgress) || errors.Is(err, kafka.IllegalGeneration) || errors.Is(err, kafka.UnknownMemberId)
 }
 
 func client(f contract.Flags) *kafka.Client {

@@ -81,7 +81,7 @@ func read(r *bufio.Reader) (*contract.Record, error) {
 	return &rec, nil
 }
 
-var rebalance = regexp.MustCompile(`% Group \S+ rebalanced \(memberid \S+\): (assigned|revoked): ?(.*)`)
+var rebalance = regexp.MustCompile(`% Group \S+ rebalanced.*: (?:incremental )?(assign|revo).*`)
 var partition = regexp.MustCompile(`(\S+) \[(\d+)\]`)
 
 // watch copies kcat's stderr and turns its lines about rebalances into events.
@@ -93,9 +93,9 @@ func watch(stderr io.Reader) {
 		if m == nil {
 			continue
 		}
-		for _, p := range partition.FindAllStringSubmatch(m[2], -1) {
+		for _, p := range partition.FindAllStringSubmatch(m[0], -1) {
 			n, _ := strconv.Atoi(p[2])
-			if m[1] == "assigned" {
+			if m[1] == "assign" {
 				owned[p[1]] = append(owned[p[1]], n)
 			} else {
 				owned[p[1]] = without(owned[p[1]], n)
@@ -117,7 +117,7 @@ func without(ps []int, p int) []int {
 
 func consume(f contract.Flags) error {
 	args := []string{
-		"-G", f["group"], "-b", f["bootstrap"], "-f", format, "-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000",
+		"-G", f["group"], "-u", "-b", f["bootstrap"], "-f", format, "-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000",
 		"-X", "check.crcs=true", "-X", "topic.metadata.refresh.interval.ms=1000", "-X", "auto.commit.interval.ms=3600000",
 	}
 	if f["count"] != "0" {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ func config() *sarama.Config {
 	c := sarama.NewConfig()
 	c.ClientID = "sarama"
 	c.Consumer.Return.Errors = true
+	c.Consumer.MaxWaitTime = 50 * time.Millisecond // commits share a connection with fetches and wait their turn
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
 	c.Consumer.Offsets.AutoCommit.Enable = false
 	c.Consumer.Group.Session.Timeout = 6 * time.Second
@@ -205,7 +207,9 @@ func consume(f contract.Flags) error {
 	failed := make(chan error, 1)
 	go func() {
 		for err := range group.Errors() {
-			if !errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+			if moved(err) {
+				fmt.Fprintln(os.Stderr, err)
+			} else if !errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
 				select {
 				case failed <- err:
 				default:
@@ -228,6 +232,11 @@ func consume(f contract.Flags) error {
 	default:
 		return nil
 	}
+}
+
+// moved tells that the group has begun a new generation without us, or is about to: what could not be committed is read again.
+func moved(err error) bool {
+	return errors.Is(err, sarama.ErrRebalanceInProgress) || errors.Is(err, sarama.ErrIllegalGeneration) || errors.Is(err, sarama.ErrUnknownMemberId)
 }
 
 func assign(f contract.Flags) error {
