@@ -39,6 +39,7 @@ type (
 		Leads      int     `json:"leads"`    // partitions
 		Replicas   int     `json:"replicas"` // of partitions, its own among them
 		Size       *int64  `json:"size_bytes"`
+		Reachable  bool    `json:"reachable"`
 	}
 	partitionName struct {
 		Topic     string `json:"topic"`
@@ -48,6 +49,7 @@ type (
 		Healthy         bool            `json:"healthy"`
 		Offline         []partitionName `json:"offline"`
 		UnderReplicated []partitionName `json:"under_replicated"`
+		Unreachable     []int32         `json:"unreachable"` // brokers
 	}
 	clusterInfo struct {
 		Schema     string        `json:"schema"`
@@ -68,8 +70,8 @@ func newClusterInfo() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "info",
 		Short: "Show brokers, controller, counts, and which partitions are not well",
-		Long: `Exits 3 when a partition is offline (it has no leader) or under-replicated (a replica is not in sync). LEADS and REPLICAS count
-partitions, SIZE is that of all logs on the broker.`,
+		Long: `Exits 3 when a partition is offline (it has no leader) or under-replicated (a replica is not in sync), or a broker cannot be reached.
+LEADS and REPLICAS count partitions, SIZE is that of all logs on the broker.`,
 		Example: `  millrace cluster info
   millrace cluster info -b kafka-1:9092,kafka-2:9092 || page-somebody
   millrace cluster info -o json | jq .health`,
@@ -101,12 +103,15 @@ func (cl *cluster) info(ctx context.Context) (*clusterInfo, error) {
 		return nil, err
 	}
 	info := &clusterInfo{Schema: "millrace.cluster.info/v1", ClusterID: m.Cluster, Controller: m.Controller, Brokers: []brokerRow{}, Health: health(m.Topics)}
-	if answers, err := cl.ApiVersions(ctx); err == nil {
-		for _, one := range answers.Sorted() {
-			if one.Err == nil {
-				info.Speaks, info.APIs = release(one.Raw()), len(one.Raw().ApiKeys)
-				break
-			}
+	answers, err := cl.ApiVersions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range answers.Sorted() {
+		if one.Err == nil {
+			info.Speaks, info.APIs = release(one.Raw()), len(one.Raw().ApiKeys)
+		} else {
+			info.Health.Unreachable, info.Health.Healthy = append(info.Health.Unreachable, one.NodeID), false
 		}
 	}
 	leads, replicas := map[int32]int{}, map[int32]int{}
@@ -131,7 +136,7 @@ func (cl *cluster) info(ctx context.Context) (*clusterInfo, error) {
 		}
 	}
 	for _, b := range m.Brokers {
-		row := brokerRow{ID: b.NodeID, Host: b.Host, Port: b.Port, Rack: b.Rack, Controller: b.NodeID == m.Controller, Leads: leads[b.NodeID], Replicas: replicas[b.NodeID]}
+		row := brokerRow{ID: b.NodeID, Host: b.Host, Port: b.Port, Rack: b.Rack, Controller: b.NodeID == m.Controller, Leads: leads[b.NodeID], Replicas: replicas[b.NodeID], Reachable: !slices.Contains(info.Health.Unreachable, b.NodeID)}
 		if size, ok := sizes[b.NodeID]; ok {
 			row.Size = &size
 		}
@@ -155,7 +160,7 @@ func release(answer *kmsg.ApiVersionsResponse) *string {
 
 // health finds the partitions that are not as they should be.
 func health(topics kadm.TopicDetails) clusterHealth {
-	h := clusterHealth{Offline: []partitionName{}, UnderReplicated: []partitionName{}}
+	h := clusterHealth{Offline: []partitionName{}, UnderReplicated: []partitionName{}, Unreachable: []int32{}}
 	for _, t := range topics.Sorted() {
 		for _, p := range t.Partitions.Sorted() {
 			name := partitionName{t.Topic, p.Partition}
@@ -175,11 +180,14 @@ func (h clusterHealth) failure() error {
 	if h.Healthy {
 		return nil
 	}
-	return &failure{exitUnhealthy, "unhealthy", h.sentence(), "a broker is down or behind: compare the brokers above with those there should be"}
+	return &failure{exitUnhealthy, "unhealthy", h.sentence(), "millrace doctor --only cluster looks for the reason"}
 }
 
 func (h clusterHealth) sentence() string {
 	var all []string
+	if n := len(h.Unreachable); n > 0 {
+		all = append(all, counted(n, "broker")+" cannot be reached ("+numbers(h.Unreachable)+")")
+	}
 	if n := len(h.Offline); n > 0 {
 		all = append(all, counted(n, "partition")+" offline ("+named(h.Offline)+")")
 	}
@@ -233,6 +241,9 @@ func (i *clusterInfo) print(output string) error {
 		}
 		if b.Controller {
 			role = "controller"
+		}
+		if !b.Reachable {
+			role = strings.TrimPrefix(role+", unreachable", ", ")
 		}
 		rows = append(rows, []string{fmt.Sprint(b.ID), fmt.Sprintf("%s:%d", b.Host, b.Port), rack, fmt.Sprint(b.Leads), fmt.Sprint(b.Replicas), size, role})
 	}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -66,7 +65,7 @@ func (cl *cluster) listeners(ctx context.Context, seeds []string, brokers kadm.B
 		_, err := kmsg.NewPtrApiVersionsRequest().RequestWith(one, cl.raw.Broker(int(b.NodeID)))
 		cancel()
 		if err != nil {
-			wrong = append(wrong, fmt.Sprintf("broker %d says it is at %s, where %s", b.NodeID, address, whyNot(err)))
+			wrong = append(wrong, fmt.Sprintf("broker %d says it is at %s, but %s", b.NodeID, address, whyNot(err)))
 		} else {
 			there = append(there, address)
 		}
@@ -91,14 +90,11 @@ func loopback(address string) bool {
 
 // whyNot is why a broker did not answer, in few words.
 func whyNot(err error) string {
-	var dns *net.DNSError
-	var timeout interface{ Timeout() bool }
+	var dial *net.OpError
 	switch {
-	case errors.As(err, &dns):
-		return "no such host is known here"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nobody listens"
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return reason(dial)
+	case errors.Is(err, context.DeadlineExceeded):
 		return "nobody answers"
 	}
 	return err.Error()

@@ -63,11 +63,15 @@ func explain(err error) *failure {
 		}
 		return &f
 	}
+	var dial *net.OpError
 	var timeout interface{ Timeout() bool }
 	var kafka *kerr.Error
 	switch {
 	case errors.Is(err, context.Canceled):
 		return &failure{exitFailed, "interrupted", "interrupted", ""}
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return &failure{exitFailed, "unreachable", "a broker cannot be reached where it says it is: " + reason(dial),
+			"brokers send clients to their advertised.listeners: millrace doctor --only cluster shows which is wrong"}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return &failure{exitTimeout, "timeout", "timed out: " + err.Error(), ""}
 	case errors.As(err, &kafka) && denied(kafka):
@@ -81,6 +85,20 @@ func explain(err error) *failure {
 		return &failure{exitFailed, strings.ToLower(kafka.Message), err.Error(), ""}
 	}
 	return &failure{exitFailed, "failed", err.Error(), ""}
+}
+
+// reason is why a connection was not made, in few words.
+func reason(err *net.OpError) string {
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return dns.Name + " is no host that is known here"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nobody listens on " + err.Addr.String()
+	case err.Timeout():
+		return "nobody answers on " + err.Addr.String()
+	}
+	return err.Error()
 }
 
 // unreachable explains why no broker answered.

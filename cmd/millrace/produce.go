@@ -191,7 +191,7 @@ reading:
 func deliveryFailure(err error, d *produceDocument) error {
 	f := *explain(err)
 	if errors.Is(err, kgo.ErrRecordTimeout) || errors.Is(err, kgo.ErrRecordRetries) {
-		f.exit, f.code = exitTimeout, "timeout"
+		f.exit, f.code, f.hint = exitTimeout, "timeout", "millrace doctor --only cluster looks for the reason"
 	}
 	f.message = fmt.Sprintf("%s not acknowledged, %s acknowledged: %v", counted(int(d.Failed), "record"), thousands(d.Records), err)
 	return &f
