@@ -150,3 +150,21 @@ func BenchmarkRebalance(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkReplay is one committed offset of a log that is loaded: 100 groups commit 100 partitions over and over.
+func BenchmarkReplay(b *testing.B) {
+	var log []Record
+	for g := range 100 {
+		for p := range int32(100) {
+			log = append(log, Record{appendOffsetKey(nil, fmt.Sprint("group-", g), "orders", p),
+				appendOffsetValue(nil, &committed{offset: 1, leaderEpoch: 3, committedAt: 1000, expiresAt: -1, topicID: wire.UUID{1}})})
+		}
+	}
+	s := New(Options{})
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		if err := s.Replay(log[n%len(log)].Key, log[n%len(log)].Value); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -27,7 +27,7 @@ type Options struct {
 	MaxBytes                int   // memory that the members of all groups may take; 0 is 64 MiB
 	OffsetsRetentionMs      int64 // of offsets that no member needs; 0 is 7 days
 
-	// NewID returns a fresh random uuid as text, 36 characters. Member ids are made of it.
+	// NewID returns a fresh random uuid as text, 36 characters. Member ids are made of it. It has no default.
 	NewID func() string
 }
 
