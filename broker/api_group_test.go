@@ -500,3 +500,39 @@ func TestHeartbeatsAllocateLittle(t *testing.T) {
 		t.Errorf("%.2f allocations per heartbeat", got)
 	}
 }
+
+// Requests that would be answered with very much, or make very much work, end their connection; the broker goes on.
+func TestGroupRequestsAreBounded(t *testing.T) {
+	n := startNode(t, "offset.metadata.max.bytes=1000000")
+	createTopic(t, n, "orders", 1)
+	coordinated(t, n)
+	many := make([]string, maxGroupsNamed+1)
+	for i := range many {
+		many[i] = fmt.Sprint(i)
+	}
+	describe := kmsg.NewPtrDescribeGroupsRequest()
+	describe.Groups = many
+	cgd := kmsg.NewPtrConsumerGroupDescribeRequest()
+	cgd.Groups = many
+	del := kmsg.NewPtrDeleteGroupsRequest()
+	del.Groups = many
+	find := findRequest(4, 0, many...)
+	offsets := fetchOffsets(8, "g", "orders", [16]byte{}, 0)
+	for _, g := range many {
+		offsets.Groups = append(offsets.Groups, kmsg.OffsetFetchRequestGroup{Group: g})
+	}
+	for _, req := range []kmsg.Request{describe, cgd, del, find, offsets} {
+		c := dial(t, n)
+		c.send(req)
+		c.mustClose()
+	}
+	c := dial(t, n)
+	long := strings.Repeat("x", 30_000)
+	commit := commitRequest(8, "g", "orders", 0)
+	commit.Topics[0].Partitions[0].Metadata = &long
+	wantCode(t, ask[*kmsg.OffsetCommitResponse](c, commit).Topics[0].Partitions[0].ErrorCode, wire.None)
+	c.send(fetchOffsets(8, "g", "orders", [16]byte{}, make([]int32, 3000)...)) // the same offset, and its text, again and again
+	c.mustClose()
+	c = dial(t, n)
+	wantCode(t, ask[*kmsg.OffsetFetchResponse](c, fetchOffsets(8, "g", "orders", [16]byte{}, 0)).Groups[0].ErrorCode, wire.None)
+}

@@ -125,7 +125,9 @@ func requestsOfEveryAPI(id wire.UUID, records []byte) []kmsg.Request {
 				r.Resources = append(r.Resources, rr)
 				req = r
 			default:
-				req = kmsg.RequestForKey(a.key)
+				if req = groupRequest(a.key, v, id); req == nil {
+					req = kmsg.RequestForKey(a.key)
+				}
 			}
 			req.SetVersion(v)
 			all = append(all, req)

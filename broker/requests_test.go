@@ -70,3 +70,49 @@ func fetchOffsets(version int16, group, topic string, id [16]byte, partitions ..
 	r.Groups = append(r.Groups, g)
 	return r
 }
+
+// groupRequest is a full request of one of the APIs of groups, nil for other keys. None of them waits: its member is not known.
+func groupRequest(key, version int16, id [16]byte) kmsg.Request {
+	switch key {
+	case 8:
+		r := commitRequest(version, "g", "t", 0, 1)
+		r.Topics[0].TopicID = id
+		return r
+	case 9:
+		return fetchOffsets(version, "g", "t", id, 0, 1)
+	case 10:
+		return findRequest(version, 0, "g", "h")
+	case 11:
+		return joinRequest("g", "m")
+	case 12:
+		return heartbeatRequest("g", "m", 1)
+	case 13:
+		r := kmsg.NewPtrLeaveGroupRequest()
+		r.Group, r.MemberID, r.Members = "g", "m", []kmsg.LeaveGroupRequestMember{{MemberID: "m", InstanceID: kmsg.StringPtr("i")}, {MemberID: "n"}}
+		return r
+	case 14:
+		return syncRequest("g", "m", 1, "m", "n")
+	case 15:
+		r := kmsg.NewPtrDescribeGroupsRequest()
+		r.Groups = []string{"g", "h", ""}
+		return r
+	case 16:
+		r := kmsg.NewPtrListGroupsRequest()
+		r.StatesFilter, r.TypesFilter = []string{"Empty", "x"}, []string{"classic"}
+		return r
+	case 42:
+		r := kmsg.NewPtrDeleteGroupsRequest()
+		r.Groups = []string{"h", ""}
+		return r
+	case 47:
+		r := kmsg.NewPtrOffsetDeleteRequest()
+		r.Group = "g"
+		r.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{Partition: 0}, {Partition: 9}}}}
+		return r
+	case 69:
+		r := kmsg.NewPtrConsumerGroupDescribeRequest()
+		r.Groups = []string{"g", "h"}
+		return r
+	}
+	return nil
+}
