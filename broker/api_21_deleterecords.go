@@ -20,6 +20,14 @@ func (n *Node) handleDeleteRecords(c *call) {
 		c.fail(err)
 		return
 	}
+	count := 0
+	for i := range req.Topics {
+		count += 1 + len(req.Topics[i].Partitions)
+	}
+	if count > maxPartitions {
+		c.fail(errTooManyPartitions)
+		return
+	}
 	n.workers.cold.Go(func() { // it waits for the disk
 		resp := new(wire.DeleteRecordsResponse)
 		resp.Default()

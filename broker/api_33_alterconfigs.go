@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"errors"
+
 	"github.com/millrace/millrace/meta"
 	"github.com/millrace/millrace/wire"
 )
@@ -11,10 +13,16 @@ import (
 //   - A resource that a request has twice is refused both times; Kafka 4.4 never answers that.
 //   - Groups and client metrics have no settings here: their resource types are refused as unknown.
 
+var errTooManyResources = errors.New("the request names too many topics or brokers")
+
 func (n *Node) handleAlterConfigs(c *call) {
 	req := new(wire.AlterConfigsRequest)
 	if err := req.Decode(c.header.Version, c.body); err != nil {
 		c.fail(err)
+		return
+	}
+	if len(req.Resources) > maxPartitions {
+		c.fail(errTooManyResources)
 		return
 	}
 	changes := make([]meta.ResourceChange, len(req.Resources))

@@ -20,6 +20,14 @@ func (n *Node) handleDescribeLogDirs(c *call) {
 		c.fail(err)
 		return
 	}
+	count := 0
+	for i := range req.Topics {
+		count += 1 + len(req.Topics[i].Partitions)
+	}
+	if count > maxPartitions {
+		c.fail(errTooManyPartitions)
+		return
+	}
 	// It asks the file system, and may list very many partitions: not on the connection's loop.
 	n.workers.cold.Go(func() {
 		resp := new(wire.DescribeLogDirsResponse)

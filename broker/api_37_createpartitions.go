@@ -16,6 +16,10 @@ func (n *Node) handleCreatePartitions(c *call) {
 		c.fail(err)
 		return
 	}
+	if len(req.Topics) > maxPartitions {
+		c.fail(errTooManyResources)
+		return
+	}
 	topics := make([]meta.MorePartitions, len(req.Topics))
 	for i := range req.Topics {
 		t := &req.Topics[i]

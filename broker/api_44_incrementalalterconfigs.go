@@ -18,6 +18,10 @@ func (n *Node) handleIncrementalAlterConfigs(c *call) {
 		c.fail(err)
 		return
 	}
+	if len(req.Resources) > maxPartitions {
+		c.fail(errTooManyResources)
+		return
+	}
 	changes := make([]meta.ResourceChange, 0, len(req.Resources))
 	results := make([]meta.ResourceResult, len(req.Resources)) // of loggers; those of the others have to be decided
 	times := map[string]int{}

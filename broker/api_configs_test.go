@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/wire"
+	"github.com/millrace/millrace/wire/record"
 )
 
 const (
@@ -379,6 +380,40 @@ func TestAlterConfigs31DurabilityOfWhatWaits(t *testing.T) {
 	}
 }
 
+// producer.id.expiration.ms says when a silent producer is forgotten: then any sequence is its first.
+func TestAlterConfigs31ProducerExpiry(t *testing.T) {
+	a := startAdminNode(t)
+	a.mustCreate(newTopic("t", 1, 1))
+	produce := func(sequence int32) wire.Code {
+		t.Helper()
+		var w record.Builder
+		w.Reset(record.BuildOptions{Idempotent: true, ProducerID: 9, BaseSequence: sequence})
+		w.Add(time.Now().UnixMilli(), nil, nil)
+		b, _, err := w.Build(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wire.Code(dial(t, a.Node).produce(produceRequest(9, -1, "t", wire.UUID{}, 0, b)).ErrorCode)
+	}
+	if code := produce(0); code != wire.None {
+		t.Fatal(code)
+	}
+	const hour = 3_600_000
+	if err := a.Node.dir.Tick(time.Now().UnixMilli() + hour); err != nil {
+		t.Fatal(err)
+	}
+	if code := produce(50); code != wire.OutOfOrderSequenceNumber {
+		t.Errorf("after an hour of the day allowed: %v", code)
+	}
+	a.mustAlter(ofBroker, "", "producer.id.expiration.ms=60000")
+	if err := a.Node.dir.Tick(time.Now().UnixMilli() + 2*hour); err != nil {
+		t.Fatal(err)
+	}
+	if code := produce(50); code != wire.None {
+		t.Errorf("after an hour of the minute allowed: %v", code)
+	}
+}
+
 // New connections keep to max.connections from the next one on.
 func TestAlterConfigs31MaxConnections(t *testing.T) {
 	a := startAdminNode(t)
@@ -475,6 +510,13 @@ func TestAlterConfigs31Garbage(t *testing.T) {
 		}
 	}
 	a.wantSetting(ofBroker, "", "message.max.bytes", "none")
+
+	many := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	many.SetVersion(1)
+	many.Resources = make([]kmsg.IncrementalAlterConfigsRequestResource, maxPartitions+1)
+	if resp, err := roundTrip(a.dial(), many); err == nil {
+		t.Errorf("%d resources in one request: %d answers", len(many.Resources), len(resp.(*kmsg.IncrementalAlterConfigsResponse).Resources))
+	}
 }
 
 // franz-go's admin client sets, reads and takes back.

@@ -116,7 +116,6 @@ func Start(o Options) (*Node, error) {
 	}
 	n.recompressions.most = maxRecompressions
 	n.limits.fetchMaxBytes = int32(o.Config.Int("fetch.max.bytes"))
-	n.limits.connections.Store(o.Config.Int64("max.connections"))
 	n.sessions = newSessions(o.Config.Int("max.incremental.fetch.session.cache.slots"))
 	n.housework.stop, n.housework.done = make(chan struct{}), make(chan struct{})
 	if err := n.open(); err != nil {
@@ -150,6 +149,7 @@ func (n *Node) open() (err error) {
 			_ = n.dir.Close(false) // what made the start fail matters more
 		}
 	}()
+	n.spreadSettings()
 	n.table = replica.NewTable(replica.Options{
 		Dir:    n.dir,
 		NodeID: n.id,

@@ -25,6 +25,12 @@ func (n *Node) takeSettings(old, new *meta.Image) bool {
 		return false
 	}
 	n.config.SetDynamic(new.Config(mine), new.Config(all))
-	n.limits.connections.Store(n.config.Int64("max.connections"))
+	n.spreadSettings()
 	return true
+}
+
+// spreadSettings hands on what those who need it keep for themselves.
+func (n *Node) spreadSettings() {
+	n.limits.connections.Store(n.config.Int64("max.connections"))
+	n.dir.SetProducerExpiry(n.config.Int64("producer.id.expiration.ms"))
 }

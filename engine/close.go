@@ -20,7 +20,7 @@ func (l *Log) tick(now int64, mayClose bool) (idle bool) {
 	if o != nil {
 		if now-o.expiredAt >= producersCheck {
 			o.expiredAt = now
-			o.producers.expire(now)
+			o.producers.expire(now, l.dir.producerExpiry.Load())
 		}
 		if now-o.sealedIdleAt >= l.dir.o.IdleAfter {
 			// Who still reads old segments opens them again.

@@ -61,20 +61,21 @@ func (o DirOptions) withDefaults() DirOptions {
 
 // Dir is a log directory: one folder per partition, and the files that tell how the last stop went.
 type Dir struct {
-	o         DirOptions
-	fs        vfs.FS
-	lock      io.Closer
-	meta      metaProperties
-	table     *table
-	budget    *segment.Budget
-	how       previousStop
-	boot      uint32 // tag of the running operating system
-	tailLost  bool
-	now       atomic.Int64
-	failure   atomic.Pointer[failure]
-	closed    atomic.Bool
-	producers atomic.Int64 // remembered by all logs
-	cleaned   cleanOffsets
+	o              DirOptions
+	fs             vfs.FS
+	lock           io.Closer
+	meta           metaProperties
+	table          *table
+	budget         *segment.Budget
+	how            previousStop
+	boot           uint32 // tag of the running operating system
+	tailLost       bool
+	now            atomic.Int64
+	failure        atomic.Pointer[failure]
+	closed         atomic.Bool
+	producers      atomic.Int64 // remembered by all logs
+	producerExpiry atomic.Int64 // ms
+	cleaned        cleanOffsets
 
 	names struct {
 		sync.Mutex
@@ -157,6 +158,7 @@ func OpenDir(o DirOptions) (*Dir, error) {
 		return nil, fmt.Errorf("log directory %s: %w", o.Path, err)
 	}
 	d := &Dir{o: o, fs: o.FS, lock: lock}
+	d.SetProducerExpiry(producerExpiry)
 	if err := d.start(); err != nil {
 		if d.table != nil {
 			_ = d.table.file.Close()
@@ -319,6 +321,9 @@ func (d *Dir) Space() (total, usable int64, err error) {
 	usable, err = d.fs.FreeBytes(d.o.Path)
 	return total, usable, err
 }
+
+// SetProducerExpiry says after how many ms of silence a producer is forgotten; at first it is a day.
+func (d *Dir) SetProducerExpiry(ms int64) { d.producerExpiry.Store(ms) }
 
 // ID is the directory's own id.
 func (d *Dir) ID() wire.UUID { return d.meta.directoryID }

@@ -14,7 +14,7 @@ import (
 // five requests in flight.
 const windowSize = 5
 
-// producerExpiry is Kafka's producer.id.expiration.ms.
+// producerExpiry is the default of Kafka's producer.id.expiration.ms.
 const producerExpiry = 24 * 60 * 60 * 1000
 
 // pastBatch is what must be known of a batch to recognise its repetition.
@@ -237,11 +237,11 @@ func (ps *producers) evict(keep *producer) {
 	ps.forget(old[:(len(old)+7)/8])
 }
 
-// expire forgets the producers that were silent for a day.
-func (ps *producers) expire(now int64) {
+// expire forgets the producers that were silent for so many ms.
+func (ps *producers) expire(now, after int64) {
 	var old []*producer
 	for _, p := range ps.byID {
-		if p.txnFirst < 0 && now-p.lastTimestamp >= producerExpiry {
+		if p.txnFirst < 0 && now-p.lastTimestamp >= after {
 			old = append(old, p)
 		}
 	}
