@@ -5,6 +5,7 @@ package compat
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -15,6 +16,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +34,8 @@ var (
 	compactionMiB   = flag.Int("compaction.mib", 64, "log to compact, in MiB")
 	compactionKeys  = flag.Int("compaction.keys", 20_000, "keys in it")
 	compactionKills = flag.Int("compaction.kills", 5, "kill -9 of Millrace while it compacts")
+	compactionQuiet = flag.Duration("compaction.quiet", 2*time.Second, "time without compaction before each of the three with it")
+	compactionTail  = flag.Float64("compaction.tail", 0, "fail when the p99.9 of produce grows more than so many times with compaction; 0: only print it")
 )
 
 // Compaction beside Apache Kafka's: both get the same batches, byte for byte, so both begin their segments at the same offsets. When both have
@@ -396,4 +401,103 @@ func rssAnon(t *testing.T, s *server) int64 {
 		t.Fatal(err)
 	}
 	return kib << 10
+}
+
+// TestProduceDuringCompaction produces at a steady rate while three logs are compacted, one after the other, with pauses in between: what it adds to
+// the latency of an append that has nothing to do with it.
+func TestProduceDuringCompaction(t *testing.T) {
+	const rate = 1000 // records a second, of 1 KiB, each in a batch of its own, acks=all after its fsync
+	dir := t.TempDir()
+	s := startMillrace(t, dir, "log.cleaner.backoff.ms=50")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+	defer cancel()
+	each := *compactionMiB << 20 / 3
+	topics := []string{"first", "second", "third"}
+	for i, topic := range topics {
+		create(t, s.addr, topic, map[string]string{"segment.bytes": itoa(max(1<<20, each/8)), "min.cleanable.dirty.ratio": "0", "millrace.durability": "os"})
+		c, in := raw(t, s.addr), newKeyedInput(uint64(i), *compactionKeys/3)
+		for sent := 0; sent < each; {
+			b := in.next(64 << 10)
+			if err := sendBatch(ctx, c, topic, b); err != nil {
+				t.Fatal(err)
+			}
+			sent += len(b)
+		}
+		c.Close()
+	}
+	create(t, s.addr, "load", nil)
+	c := connect(t, s.addr, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err := c.ProduceSync(ctx, &kgo.Record{Topic: "load", Value: []byte("warm")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+
+	var compacting atomic.Bool
+	stop := make(chan struct{})
+	var mu sync.Mutex
+	latencies := map[bool][]time.Duration{}
+	var failed error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var acks sync.WaitGroup
+		defer acks.Wait()
+		value, begin := make([]byte, 1000), time.Now()
+		for i := 0; ; i++ {
+			due := begin.Add(time.Duration(i) * time.Second / rate)
+			if wait := time.Until(due); wait > 0 {
+				select {
+				case <-stop:
+					return
+				case <-time.After(wait):
+				}
+			}
+			acks.Add(1)
+			c.Produce(ctx, &kgo.Record{Topic: "load", Value: value}, func(_ *kgo.Record, err error) {
+				defer acks.Done()
+				took := time.Since(due)
+				mu.Lock()
+				defer mu.Unlock()
+				failed = errors.Join(failed, err)
+				latencies[compacting.Load()] = append(latencies[compacting.Load()], took)
+			})
+		}
+	}()
+	admin := kadm.NewClient(connect(t, s.addr))
+	policy := "compact"
+	var busy time.Duration
+	for _, topic := range topics {
+		time.Sleep(*compactionQuiet)
+		began := time.Now()
+		compacting.Store(true)
+		if r, err := admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &policy}}, topic); err != nil || r[0].Err != nil {
+			t.Fatal(err, r)
+		}
+		awaitCleaned(t, s, dir, topic)
+		compacting.Store(false)
+		busy += time.Since(began)
+	}
+	time.Sleep(*compactionQuiet)
+	close(stop)
+	<-done
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	tail := func(list []time.Duration) (p50, p99, p999 time.Duration) {
+		slices.Sort(list)
+		at := func(share float64) time.Duration {
+			return list[min(len(list)-1, int(share*float64(len(list))))].Round(10 * time.Microsecond)
+		}
+		return at(0.5), at(0.99), at(0.999)
+	}
+	if len(latencies[true]) == 0 || len(latencies[false]) == 0 {
+		t.Fatalf("%d records with compaction, %d without", len(latencies[true]), len(latencies[false]))
+	}
+	p50, p99, p999 := tail(latencies[false])
+	c50, c99, c999 := tail(latencies[true])
+	t.Logf("without compaction: %d records, p50 %v, p99 %v, p99.9 %v", len(latencies[false]), p50, p99, p999)
+	t.Logf("with compaction of 3 x %d MiB in %v: %d records, p50 %v, p99 %v, p99.9 %v: %.2f times", each>>20, busy.Round(time.Millisecond), len(latencies[true]),
+		c50, c99, c999, float64(c999)/float64(p999))
+	if *compactionTail > 0 && float64(c999) > *compactionTail*float64(p999) {
+		t.Errorf("p99.9 grows more than %v times", *compactionTail)
+	}
 }

@@ -186,7 +186,7 @@ func mustRoll(o *opened, s *segment.Segment, b record.Batch, base, now int64, c 
 	if timestamp < 0 {
 		timestamp = now
 	}
-	if o.firstTimestamp >= 0 && timestamp-o.firstTimestamp > c.SegmentMs {
+	if o.firstTimestamp >= 0 && timestamp-o.firstTimestamp > c.SegmentMs-o.jitter {
 		return true
 	}
 	return base+int64(b.LastOffsetDelta())-s.Base() > math.MaxInt32

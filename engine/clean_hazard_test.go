@@ -362,8 +362,9 @@ func TestWhatIsCleanable(t *testing.T) {
 	if d := look(15); d.Due || d.Dirty != second {
 		t.Errorf("with another setting: %+v", d)
 	}
-	l.Idle(w.now, 0)
-	w.pump()
+	if l.view.Load() != nil {
+		t.Error("a closed log stays open after a look")
+	}
 	opens := 0
 	w.mem().SetHook(func(kind, name string) error {
 		if kind == "open" {
@@ -373,6 +374,9 @@ func TestWhatIsCleanable(t *testing.T) {
 	})
 	if d := look(15); d.Dirty != second || opens > 0 {
 		t.Errorf("a closed log was opened %d times for %+v", opens, d)
+	}
+	if n := testing.AllocsPerRun(100, func() { look(15) }); n > 0 {
+		t.Errorf("%v allocations of a look at a closed log", n)
 	}
 	w.mem().SetHook(nil)
 	// An open transaction holds everything from its segment on.

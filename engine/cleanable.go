@@ -64,6 +64,14 @@ func (l *Log) Cleanable(now, highWatermark int64) (Dirt, error) {
 	if active == 0 || cleaned && active <= cleanedTo || active <= l.logStart.Load() {
 		return Dirt{}, nil // nothing but the active segment is dirty
 	}
+	d, err := l.openAndLook(now, highWatermark)
+	if phase == phaseClosed && err == nil && !d.Due {
+		l.Idle(now, 0) // thousands of logs must not stay open because somebody has looked
+	}
+	return d, err
+}
+
+func (l *Log) openAndLook(now, highWatermark int64) (Dirt, error) {
 	l.work.Lock()
 	defer l.work.Unlock()
 	o, err := l.openForCleaning()

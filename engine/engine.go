@@ -45,6 +45,7 @@ var ErrClosed = errors.New("engine: log is closed")
 type Config struct {
 	SegmentBytes      int32
 	SegmentMs         int64
+	SegmentJitterMs   int64 // a segment's age limit is shorter by up to so much, by chance
 	SegmentIndexBytes int32
 	IndexInterval     int32
 	RetentionMs       int64   // -1: no limit; 0: the default, 7 days

@@ -94,6 +94,7 @@ type opened struct {
 	abortsSynced int   // of them, durable; guarded by flushing
 
 	firstTimestamp int64 // of the active segment's first batch, -1 when it is empty
+	jitter         int64 // ms by which it rolls earlier
 	rolling        bool  // no append until the roll has happened
 	spare          *segment.Spare
 	pace           pace

@@ -271,6 +271,7 @@ func (l *Log) prepare(o *opened) (err error) {
 	if o.firstTimestamp, err = o.active().FirstTimestamp(); err != nil {
 		return err
 	}
+	o.jitter = l.jitter()
 	l.noting.Lock()
 	defer l.noting.Unlock()
 	if l.slot < 0 {

@@ -103,11 +103,21 @@ func (l *Log) roll() (*rolled, error) {
 	last.Seal()
 	o.unflushed = append(o.unflushed, last)
 	o.add(s, txnIndex{Txn: t})
+	o.jitter = l.jitter()
 	o.firstTimestamp, o.pace = -1, pace{} // its names are synced by its first flush
 	r := &rolled{o: o, base: base, list: o.captureLocked(base)}
 	r.bases = o.bases()
 	l.view.Store(&view{o.segments})
 	return r, nil
+}
+
+// jitter is by how much a new segment rolls earlier than others of its topic.
+func (l *Log) jitter() int64 {
+	c := l.config.Load()
+	if c.SegmentJitterMs <= 0 {
+		return 0
+	}
+	return int64(l.dir.o.Rand() % uint64(min(c.SegmentJitterMs, c.SegmentMs)))
 }
 
 func (l *Log) takeSpare(o *opened, base int64) (*segment.Segment, error) {

@@ -55,6 +55,29 @@ func TestRollByAge(t *testing.T) {
 	w.close()
 }
 
+// With a jitter they roll earlier, each at its own age, and never before that is possible.
+func TestRollJitter(t *testing.T) {
+	w := memWorld(t).open()
+	l := w.d.Log("t", testID, 0, Config{SegmentMs: 1000, SegmentJitterMs: 600})
+	ages := map[int64]bool{}
+	start := int64(0)
+	for ts := int64(0); len(ages) < 5 && ts < 100_000; ts++ {
+		a := w.mustAppend(l, batch(1, 1, ts), 0)
+		if base := l.view.Load().segments[len(l.view.Load().segments)-1].Base(); base == a.BaseOffset && a.BaseOffset > 0 {
+			if age := ts - start; age > 1001 || age <= 400 {
+				t.Fatalf("a segment rolled at the age of %d", age)
+			} else {
+				ages[age] = true
+			}
+			start = ts
+		}
+	}
+	if len(ages) < 5 {
+		t.Errorf("segments rolled at the ages %v", ages)
+	}
+	w.close()
+}
+
 // An append that is refused leaves nothing behind: not in the log, not in the epochs, not in the producers.
 func TestRefusedAppendsLeaveNothing(t *testing.T) {
 	w := memWorld(t).open()

@@ -309,6 +309,7 @@ func engineConfig(c *config.TopicConfig) engine.Config {
 	e := engine.Config{
 		SegmentBytes:      c.SegmentBytes,
 		SegmentMs:         c.SegmentMs,
+		SegmentJitterMs:   c.SegmentJitterMs,
 		SegmentIndexBytes: c.SegmentIndexBytes,
 		IndexInterval:     max(c.IndexIntervalBytes, 1),
 		RetentionMs:       c.RetentionMs,
