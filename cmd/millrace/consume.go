@@ -196,9 +196,7 @@ func (f *consumeFlags) consume(ctx context.Context, flags *clientFlags, topic st
 		return err
 	}
 	r.client, r.cluster = client, &cluster{kadm.NewClient(client), client, flags.timeout}
-	defer func() {
-		client.CloseAllowingRebalance() // leaves the group
-	}()
+	defer client.CloseAllowingRebalance() // leaves the group
 	t, err := r.cluster.findTopic(ctx, topic)
 	if err != nil {
 		return err
