@@ -509,7 +509,7 @@ func (s *fetch) tell(part *fetchPart) {
 	if part.p != nil {
 		rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = part.got.HighWatermark, part.got.LastStable, part.got.LogStart
 	}
-	if s.committed || part.err != nil {
+	if s.committed || part.p == nil {
 		rp.AbortedTransactions = []wire.FetchResponseAbortedTransaction{} // empty, not null
 	}
 	if part.err != nil {

@@ -37,6 +37,9 @@ type listOffsets struct {
 	resp wire.ListOffsetsResponse
 }
 
+// refusedTwice marks a partition that was named more than once, and has had its one answer.
+const refusedTwice = -1
+
 // find answers when nothing has to be waited for, or block is set.
 func (s *listOffsets) find(block bool) {
 	s.resp.Default()
@@ -53,10 +56,15 @@ func (s *listOffsets) find(block bool) {
 		rt.Name = t.Name
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
+			key := partKey{name: t.Name, index: p.Index}
+			if asked[key] == refusedTwice {
+				continue
+			}
 			rp := rt.AddPartition()
 			rp.Index = p.Index
-			if asked[partKey{name: t.Name, index: p.Index}] > 1 {
+			if asked[key] > 1 {
 				rp.ErrorCode = wire.InvalidRequest
+				asked[key] = refusedTwice
 				continue
 			}
 			at, err := s.one(t.Name, p, block)

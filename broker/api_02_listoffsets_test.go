@@ -123,8 +123,15 @@ func TestListOffsets19And22Errors(t *testing.T) {
 	wantCode(t, c.list(listRequest(7, "t", 9, -1)).ErrorCode, wire.UnknownTopicOrPartition)
 	twice := listRequest(7, "t", 0, -1)
 	twice.Topics = append(twice.Topics, twice.Topics[0])
+	answers := 0
 	for _, rt := range ask[*kmsg.ListOffsetsResponse](c, twice).Topics {
-		wantCode(t, rt.Partitions[0].ErrorCode, wire.InvalidRequest)
+		for _, rp := range rt.Partitions {
+			answers++
+			wantCode(t, rp.ErrorCode, wire.InvalidRequest)
+		}
+	}
+	if answers != 1 {
+		t.Errorf("%d answers for a partition that is asked for twice", answers)
 	}
 	bumpEpoch(t, n, "t", id)
 	for epoch, code := range map[int32]wire.Code{0: wire.FencedLeaderEpoch, 1: wire.None, 2: wire.UnknownLeaderEpoch} {

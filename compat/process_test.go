@@ -113,8 +113,38 @@ func startKafka(t testing.TB, dir string, settings ...string) *server {
 	t.Helper()
 	config := filepath.Join(dir, "server.properties")
 	if _, err := os.Stat(config); errors.Is(err, os.ErrNotExist) {
-		listener, controller := freePort(t), freePort(t)
-		text := fmt.Sprintf(`process.roles=broker,controller
+		formatKafka(t, kafkaProperties(t, dir, settings...))
+	}
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := launch(t, append([]string{"java", "-Xmx512m"}, java(kafkaJars, "kafka.Kafka", config)[1:]...)...)
+	s.addr = addressIn(string(text))
+	s.await(90*time.Second, func() bool {
+		c, err := net.DialTimeout("tcp", s.addr, time.Second)
+		if err != nil {
+			return false
+		}
+		_ = c.Close()
+		return true
+	})
+	s.restart = func() *server { s.stop(); return startKafka(t, dir) }
+	return s
+}
+
+// addressIn is the address for clients that a file of kafkaProperties has.
+func addressIn(properties string) string {
+	_, after, _ := strings.Cut(properties, "listeners=PLAINTEXT://")
+	addr, _, _ := strings.Cut(after, ",")
+	return addr
+}
+
+// kafkaProperties writes the configuration of a broker on dir, for Kafka or for us.
+func kafkaProperties(t testing.TB, dir string, settings ...string) (path string) {
+	t.Helper()
+	listener, controller := freePort(t), freePort(t)
+	text := fmt.Sprintf(`process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:%[2]d
 listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d
@@ -130,29 +160,17 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 %[4]s
 `, listener, controller, filepath.Join(dir, "data"), strings.Join(settings, "\n"))
-		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		run(t, time.Minute, nil, io.Discard, java(kafkaJars, "kafka.tools.StorageTool", "format", "-t", "bWlsbHJhY2UtY29tcGF0IQ", "-c", config)...)
-	}
-	text, err := os.ReadFile(config)
-	if err != nil {
+	path = filepath.Join(dir, "server.properties")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, after, _ := strings.Cut(string(text), "listeners=PLAINTEXT://")
-	addr, _, _ := strings.Cut(after, ",")
-	s := launch(t, append([]string{"java", "-Xmx512m"}, java(kafkaJars, "kafka.Kafka", config)[1:]...)...)
-	s.addr = addr
-	s.await(90*time.Second, func() bool {
-		c, err := net.DialTimeout("tcp", addr, time.Second)
-		if err != nil {
-			return false
-		}
-		_ = c.Close()
-		return true
-	})
-	s.restart = func() *server { s.stop(); return startKafka(t, dir) }
-	return s
+	return path
+}
+
+// formatKafka makes Kafka's directory ready.
+func formatKafka(t testing.TB, config string, more ...string) {
+	t.Helper()
+	run(t, time.Minute, nil, io.Discard, java(kafkaJars, "kafka.tools.StorageTool", append([]string{"format", "-t", "bWlsbHJhY2UtY29tcGF0IQ", "-c", config}, more...)...)...)
 }
 
 func freePort(t testing.TB) int {

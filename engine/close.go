@@ -18,6 +18,9 @@ func (l *Log) tick(now int64, mayClose bool) (idle bool) {
 	l.mu.Lock()
 	o := l.mu.o
 	if o != nil {
+		if o.expiredAt == 0 {
+			o.expiredAt = now // not at once: producers may well send records from long ago
+		}
 		if now-o.expiredAt >= producersCheck {
 			o.expiredAt = now
 			o.producers.expire(now, l.dir.producerExpiry.Load())

@@ -54,7 +54,7 @@ func (e *epochs) at(offset int64) int32 {
 func (e *epochs) end(epoch int32, logEnd int64) (int32, int64) {
 	i := sort.Search(len(e.list), func(i int) bool { return e.list[i].epoch > epoch })
 	switch {
-	case epoch < 0 || len(e.list) == 0:
+	case epoch == -1 || len(e.list) == 0:
 		return -1, -1
 	case i == 0:
 		return epoch, e.list[0].start
