@@ -4,7 +4,8 @@ GO          ?= go
 BIN         := bin/millrace
 PREFIX      ?= $(HOME)/.local
 T           ?= 60s
-KILLS       ?= 20
+KILLS       ?= 200
+ROUNDS      ?= 200
 VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED ?= 0
@@ -45,10 +46,12 @@ fuzz: ## run every fuzz target for T (default 60s each)
 	@set -e; for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' fuzz/*_test.go | cut -c6- | sort -u); do \
 	  echo "== $$f"; $(GO) test ./fuzz -run '^$$' -fuzz "^$$f$$" -fuzztime $(T); done
 
-soak: ## kill -9 under load, KILLS times (200 before a release; 20 in CI)
-	$(GO) test ./e2e -count=1 -v -run 'TestKill' -timeout 60m -kills $(KILLS)
+soak: ## the full figures, half an hour: KILLS kills -9 under load and under groups, ROUNDS rebalance storms, 2 GiB compacted beside Kafka, every client's 200,000 records
+	$(GO) test ./e2e -count=1 -v -run 'TestKill|TestRebalanceStorm' -timeout 60m -kills $(KILLS) -storm-rounds $(ROUNDS)
+	@compat/setup.sh
+	$(GO) test ./compat -tags compat -count=1 -v -run 'TestCompaction|TestPrograms' -timeout 60m -records 200000 -compaction.mib 2048 -compaction.keys 1000000 -compaction.kills 10
 
-compat: ## kcat, franz-go and Kafka's Java tools against the real binary (installs kcat, fetches Kafka's jars by Maven)
+compat: ## other people's clients and tools against the real binary, and Apache Kafka beside it (setup installs and fetches them)
 	@compat/setup.sh
 	$(GOTESTSUM) $(if $(JSON),--jsonfile $(JSON)) -- -tags compat -count=1 -timeout 40m ./compat/...
 
