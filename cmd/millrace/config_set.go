@@ -251,8 +251,7 @@ func (cl *cluster) takeEffect(ctx context.Context, r resource, before []setting,
 	shows := func(after []setting, a alteration) bool {
 		s, err := findSetting(r, after, a.name)
 		if a.op == kmsg.IncrementalAlterConfigOpDelete {
-			own := map[bool]string{true: "DYNAMIC_DEFAULT_BROKER_CONFIG", false: "DYNAMIC_BROKER_CONFIG"}[r.name == ""]
-			return err != nil || s.Source != own && (r.kind == kmsg.ConfigResourceTypeBroker || !strings.HasPrefix(s.Source, "DYNAMIC_") || strings.HasSuffix(s.Source, "BROKER_CONFIG"))
+			return err != nil || s.Source != r.ownSource()
 		}
 		old, _ := findSetting(r, before, a.name)
 		var was *string

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 func TestDoctorJudgesTheHost(t *testing.T) {
@@ -63,5 +66,44 @@ func TestDoctorComparesClocks(t *testing.T) {
 		if got := skew("clock", c.told, begin, c.took); got.Status != c.want {
 			t.Errorf("%v after %v: %+v, want %s", c.told.Sub(begin), c.took, got, c.want)
 		}
+	}
+}
+
+func TestDoctorWarnsOfGroupsThatNobodyReadsFor(t *testing.T) {
+	before := map[string]int64{"a": 1, "b": 2, "c": 3}
+	got := grown(before, map[string]int64{"a": 1501, "b": 2}, time.Second) // c has members by now
+	if want := "no members and a lag that grew in 1s: a by 1,500 to 1,501"; got.Status != doubtful || got.Found != want || got.Fix == "" {
+		t.Errorf("%+v, want %q", got, want)
+	}
+	if got := grown(before, map[string]int64{"b": 1}, time.Second); got.Status != healthy || !strings.Contains(got.Found, "does not grow: b") {
+		t.Errorf("%+v", got)
+	}
+	if got := grown(before, nil, time.Second); got.Status != healthy || got.Found != "every group that is behind has members" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestHealthNamesWhatIsWrong(t *testing.T) {
+	detail := func(leader int32, isr ...int32) kadm.PartitionDetail {
+		return kadm.PartitionDetail{Leader: leader, Replicas: []int32{1, 2, 3}, ISR: isr}
+	}
+	topic := kadm.TopicDetail{Topic: "t", Partitions: kadm.PartitionDetails{0: detail(1, 1, 2, 3), 1: detail(1, 1, 3), 2: detail(-1)}}
+	for n, p := range topic.Partitions {
+		p.Topic, p.Partition = "t", n
+		topic.Partitions[n] = p
+	}
+	h := health(kadm.TopicDetails{"t": topic})
+	h.Unreachable = []int32{2}
+	want := "1 broker cannot be reached (2), 1 partition offline (t/2), 1 partition under-replicated (t/1)"
+	if err := h.failure(); h.Healthy || explain(err).exit != exitUnhealthy || explain(err).message != want {
+		t.Errorf("%+v: %v, want %q", h, err, want)
+	}
+	delete(topic.Partitions, 1)
+	delete(topic.Partitions, 2)
+	if h := health(kadm.TopicDetails{"t": topic}); !h.Healthy || h.failure() != nil {
+		t.Errorf("%+v", h)
+	}
+	if n := partitionCount(kadm.TopicDetails{"t": topic}); n != 1 {
+		t.Errorf("%d partitions", n)
 	}
 }

@@ -69,6 +69,24 @@ func (r resource) String() string {
 	return r.name
 }
 
+// ownSource is where the broker says a value comes from that was set on the resource itself.
+func (r resource) ownSource() string {
+	switch r.kind {
+	case kmsg.ConfigResourceTypeTopic:
+		return kmsg.ConfigSourceDynamicTopicConfig.String()
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		return kmsg.ConfigSourceDynamicBrokerLoggerConfig.String()
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return kmsg.ConfigSourceGroupConfig.String()
+	case kmsg.ConfigResourceTypeClientMetrics:
+		return kmsg.ConfigSourceClientMetricsConfig.String()
+	}
+	if r.name == "" {
+		return kmsg.ConfigSourceDynamicDefaultBrokerConfig.String()
+	}
+	return kmsg.ConfigSourceDynamicBrokerConfig.String()
+}
+
 // setting is one setting of a resource as the broker describes it.
 type setting struct {
 	Name      string  `json:"name"`
