@@ -3,6 +3,7 @@ package broker
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/replica"
 	"github.com/millrace/millrace/wire"
@@ -28,21 +29,37 @@ func (n *Node) handleDeleteRecords(c *call) {
 		c.fail(errTooManyPartitions)
 		return
 	}
-	n.workers.cold.Go(func() { // it waits for the disk
-		resp := new(wire.DeleteRecordsResponse)
-		resp.Default()
-		order, offsets := deletions(req)
-		for _, name := range order {
-			rt := resp.AddTopic()
-			rt.Name = name
-			for _, index := range slices.Sorted(maps.Keys(offsets[name])) {
-				rp := rt.AddPartition()
-				start, err := n.deleteRecords(name, index, offsets[name][index])
-				rp.Index, rp.LowWatermark, rp.ErrorCode = index, start, codeOf(err)
-			}
+	resp := new(wire.DeleteRecordsResponse)
+	resp.Default()
+	order, offsets := deletions(req)
+	for _, name := range order {
+		rt := resp.AddTopic()
+		rt.Name = name
+		for _, index := range slices.Sorted(maps.Keys(offsets[name])) {
+			rp := rt.AddPartition()
+			rp.Index = index
 		}
-		c.respond(func(dst []byte) []byte { return resp.Append(c.header.Version, dst) })
-	})
+	}
+	var left atomic.Int64
+	left.Store(1)
+	answer := func() {
+		if left.Add(-1) == 0 {
+			c.respond(func(dst []byte) []byte { return resp.Append(c.header.Version, dst) })
+		}
+	}
+	for i := range resp.Topics {
+		rt := &resp.Topics[i]
+		for j := range rt.Partitions {
+			rp := &rt.Partitions[j]
+			left.Add(1)
+			n.workers.cold.Go(func() { // it waits for the disk; several at a time share a flush
+				start, err := n.deleteRecords(rt.Name, rp.Index, offsets[rt.Name][rp.Index])
+				rp.LowWatermark, rp.ErrorCode = start, codeOf(err)
+				answer()
+			})
+		}
+	}
+	answer()
 }
 
 // deletions are the offsets asked for, by topic and partition. A partition that is named twice is dealt with once: the last offset counts, as

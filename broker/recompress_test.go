@@ -236,6 +236,8 @@ func TestCompressionTypeManyPartitions(t *testing.T) {
 			t.Errorf("partition %d: other records", i)
 		}
 	}
+	n.recompressions.mu.Lock()
+	defer n.recompressions.mu.Unlock()
 	if n.recompressions.taken != 0 || len(n.recompressions.queue) != 0 {
 		t.Errorf("%d turns are taken, %d wait", n.recompressions.taken, len(n.recompressions.queue))
 	}
