@@ -164,7 +164,7 @@ func createTopics(c *talk) {
 	c.ask("a line and a point at once", v, creation(topicOf(c.own("r.s"), 1, 1), topicOf(c.own("r_s"), 1, 1)))
 }
 
-func assigned(name string, replicas ...[]int32) newTopic {
+func placed(name string, replicas ...[]int32) newTopic {
 	t := topicOf(name, -1, -1)
 	for i, r := range replicas {
 		t.ReplicaAssignment = append(t.ReplicaAssignment, kmsg.CreateTopicsRequestTopicReplicaAssignment{Partition: int32(i), Replicas: r})
@@ -175,21 +175,21 @@ func assigned(name string, replicas ...[]int32) newTopic {
 func assignments(c *talk) {
 	for _, v := range c.some(kmsg.CreateTopics) {
 		name := func(s string) string { return c.own(s + itoa(int(v))) }
-		c.ask("good", v, creation(assigned(name("a"), []int32{1}, []int32{1})))
-		c.ask("another broker", v, creation(assigned(name("b"), []int32{2})))
-		c.ask("the same broker twice", v, creation(assigned(name("b"), []int32{1, 1})))
-		c.ask("no broker", v, creation(assigned(name("b"), []int32{})))
-		c.ask("of different size", v, creation(assigned(name("b"), []int32{1}, []int32{1, 2})))
-		gap := assigned(name("b"), []int32{1}, []int32{1})
+		c.ask("good", v, creation(placed(name("a"), []int32{1}, []int32{1})))
+		c.ask("another broker", v, creation(placed(name("b"), []int32{2})))
+		c.ask("the same broker twice", v, creation(placed(name("b"), []int32{1, 1})))
+		c.ask("no broker", v, creation(placed(name("b"), []int32{})))
+		c.ask("of different size", v, creation(placed(name("b"), []int32{1}, []int32{1, 2})))
+		gap := placed(name("b"), []int32{1}, []int32{1})
 		gap.ReplicaAssignment[1].Partition = 2
 		c.ask("with a gap", v, creation(gap))
-		double := assigned(name("b"), []int32{1}, []int32{1})
+		double := placed(name("b"), []int32{1}, []int32{1})
 		double.ReplicaAssignment[1].Partition = 0
 		c.ask("a partition twice", v, creation(double))
-		counted := assigned(name("b"), []int32{1})
+		counted := placed(name("b"), []int32{1})
 		counted.NumPartitions = 1
 		c.ask("and a number of partitions", v, creation(counted))
-		factor := assigned(name("b"), []int32{1})
+		factor := placed(name("b"), []int32{1})
 		factor.ReplicationFactor = 1
 		c.ask("and a number of replicas", v, creation(factor))
 	}
