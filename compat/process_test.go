@@ -28,6 +28,7 @@ type server struct {
 	exited  chan struct{} // closed when the process has ended
 	output  bytes.Buffer  // read it only after exited
 	restart func() *server
+	crash   func() *server // kill -9, and a new start on the same port; Millrace only
 }
 
 // launch starts a server's process, which is killed at the end of the test if it still runs.
@@ -87,8 +88,13 @@ func (s *server) stop() {
 // startMillrace starts the binary under test on dir, with settings in the form key=value.
 func startMillrace(t testing.TB, dir string, settings ...string) *server {
 	t.Helper()
+	return startMillraceOn(t, "0", dir, settings...)
+}
+
+func startMillraceOn(t testing.TB, port, dir string, settings ...string) *server {
+	t.Helper()
 	ports := filepath.Join(t.TempDir(), "ports.json")
-	argv := []string{millrace, "server", "--port", "0", "--ports-file", ports, "--data-dir", dir}
+	argv := []string{millrace, "server", "--port", port, "--ports-file", ports, "--data-dir", dir}
 	for _, s := range settings {
 		argv = append(argv, "-o", s)
 	}
@@ -105,6 +111,12 @@ func startMillrace(t testing.TB, dir string, settings ...string) *server {
 		return s.addr != ""
 	})
 	s.restart = func() *server { s.stop(); return startMillrace(t, dir, settings...) }
+	s.crash = func() *server {
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+		_, port, _ := net.SplitHostPort(s.addr)
+		return startMillraceOn(t, port, dir, settings...)
+	}
 	return s
 }
 

@@ -61,20 +61,6 @@ func (r *reader) give(told bool, partitions []string) {
 	}
 }
 
-// readers are the members of one group and what they have read together.
-type readers struct {
-	name, topic, addr string
-	mu                sync.Mutex
-	all               []*reader
-	records           map[int32]map[int64]string // key and value of what was read, by partition and offset
-	lines             int                        // records read, with repetitions
-	differs           []string                   // offsets that gave something else the second time
-}
-
-func newReaders(name, topic, addr string) *readers {
-	return &readers{name: name, topic: topic, addr: addr, records: map[int32]map[int64]string{}}
-}
-
 // A way starts a reader of one client library.
 type way func(t *testing.T, addr, group, topic string) []string
 
@@ -96,44 +82,6 @@ func kgoWay(t *testing.T, addr, group, topic string) []string {
 		t.Fatal(err)
 	}
 	return []string{"env", kgoReader + "=" + strings.Join([]string{addr, group, topic}, " "), self}
-}
-
-// start starts a member; it is killed at the end of the test if it still runs.
-func (g *readers) start(t *testing.T, name string, by way) *reader {
-	t.Helper()
-	argv := by(t, g.addr, g.name, g.topic)
-	r := &reader{name: g.name + "/" + name, cmd: exec.Command(argv[0], argv[1:]...), gone: make(chan struct{}), group: g, read: map[int32][]row{}, anew: map[int32]bool{}}
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	stdout, err := r.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stderr, err := r.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	g.mu.Lock()
-	g.all = append(g.all, r)
-	g.mu.Unlock()
-	var pipes sync.WaitGroup
-	pipes.Go(func() { scan(stdout, r.line) })
-	pipes.Go(func() { scan(stderr, r.complaint) })
-	go func() {
-		pipes.Wait()
-		_ = r.cmd.Wait()
-		close(r.gone)
-	}()
-	t.Cleanup(func() {
-		_ = r.cmd.Process.Kill()
-		<-r.gone
-		if t.Failed() {
-			t.Logf("%s: assigned %v, stderr:\n%s", r.name, r.assigned, strings.Join(r.stderr[max(0, len(r.stderr)-8):], "\n"))
-		}
-	})
-	return r
 }
 
 // scan hands on whole lines: of the last one, a killed process may have written a part.
