@@ -138,12 +138,12 @@ func TestProgramsKeepTheirSeats(t *testing.T) {
 		a.untilOwning(2)
 		untilRead(len(all), a, b)
 		before, _ := b.events()
-		seat := assigned(a)
+		seat := seatOf(a)
 
 		a.kill()
 		again := p.member(t, addr, group, topic, "--assignor", p.eager(), "--instance", "seat-a")
 		again.untilOwning(2)
-		if got := assigned(again); got != seat {
+		if got := seatOf(again); got != seat {
 			t.Errorf("the member came back to %s, it had %s", got, seat)
 		}
 		more := generate(p, 8, 400, 500)
@@ -170,8 +170,8 @@ func TestProgramsKeepTheirSeats(t *testing.T) {
 	})
 }
 
-// assigned is what the process has last said it owns, sorted.
-func assigned(r *process) string {
+// seatOf is what the process has last said it owns, sorted.
+func seatOf(r *process) string {
 	events, _ := r.events()
 	all := named(events, "assigned")
 	partitions := strings.Split(all[len(all)-1].fields[0], ",")
