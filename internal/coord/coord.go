@@ -66,7 +66,7 @@ func (o Options) withDefaults() Options {
 // Groups is this broker's part of the group coordinator: the shards of the partitions that it leads.
 type Groups struct {
 	o       Options
-	loading chan struct{} // holds one for each log that is being replayed: they share the disk and the processors
+	loading chan struct{} // holds one for each log that is being replayed: half of the processors stay with those who are served already
 	running sync.WaitGroup
 	turns   turns
 
@@ -77,9 +77,7 @@ type Groups struct {
 
 // New returns Groups that run nothing: a shard starts when it is first used, or by Load.
 func New(o Options) *Groups {
-	g := &Groups{o: o.withDefaults(), shards: map[int32]*shard{}, loading: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
-	g.turns.free = maxFlights
-	return g
+	return &Groups{o: o.withDefaults(), shards: map[int32]*shard{}, loading: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 // Partition is the one that holds a group, as in Kafka: tools that look into the topic rely on it.

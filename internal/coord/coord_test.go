@@ -316,6 +316,55 @@ func TestQuickTasksAreDecidedWhereTheyComeIn(t *testing.T) {
 	t.Error("no task was answered before Submit returned")
 }
 
+// Few shards have a batch under way at a time; the others gather, so that each has one batch when its turn comes.
+func TestShardsTakeTurns(t *testing.T) {
+	const partitions = 20
+	w := newWorld(t, partitions)
+	inUse := map[int32]bool{}
+	for i := range 1000 {
+		inUse[Partition(fmt.Sprint("g", i), partitions)] = true
+		w.commit(fmt.Sprint("g", i), 0).wait(t)
+	}
+	if len(inUse) != partitions {
+		t.Fatalf("%d partitions in use", len(inUse))
+	}
+	var ends [partitions]int64
+	end := func(i int) int64 { return w.table.Lookup(Topic, int32(i)).Log().LogEnd() }
+	for i := range ends {
+		ends[i] = end(i)
+	}
+	release := w.holdFlushes()
+	var results []*result
+	for i := range 1000 {
+		results = append(results, w.commit(fmt.Sprint("g", i), 1))
+	}
+	w.await("the first batches", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.flushes) == maxFlights
+	})
+	appended := 0
+	for i := range ends {
+		if end(i) != ends[i] {
+			appended++
+		}
+	}
+	if appended != maxFlights {
+		t.Errorf("%d shards have appended", appended)
+	}
+	release()
+	for _, r := range results {
+		if code := r.wait(t); code != wire.None {
+			t.Fatal(code)
+		}
+	}
+	w.groups.turns.mu.Lock()
+	defer w.groups.turns.mu.Unlock()
+	if w.groups.turns.taken != 0 || len(w.groups.turns.waiting) != 0 {
+		t.Errorf("%d turns are taken, %d shards wait for one", w.groups.turns.taken, len(w.groups.turns.waiting))
+	}
+}
+
 // The offsets of a topic that is deleted go, also of shards that are still loading.
 func TestTopicRemoved(t *testing.T) {
 	w := newWorld(t, 8)

@@ -12,7 +12,7 @@ const maxFlights = 4
 // turns hands out the right to have a batch under way, first come, first served.
 type turns struct {
 	mu      sync.Mutex
-	free    int
+	taken   int
 	waiting []*shard
 }
 
@@ -29,8 +29,8 @@ const (
 func (t *turns) take(s *shard) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.turn == noTurn && t.free > 0 {
-		t.free--
+	if s.turn == noTurn && t.taken < maxFlights {
+		t.taken++
 		s.turn = hasTurn
 	} else if s.turn == noTurn {
 		s.turn = waitsForTurn
@@ -48,7 +48,7 @@ func (t *turns) end(s *shard) {
 		t.waiting = slices.DeleteFunc(t.waiting, func(x *shard) bool { return x == s })
 	case hasTurn:
 		if len(t.waiting) == 0 {
-			t.free++
+			t.taken--
 			break
 		}
 		next := t.waiting[0]
