@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +42,8 @@ func TestGroupFigures(t *testing.T) {
 	if *groupSettings != "" {
 		settings = strings.Split(*groupSettings, ",")
 	}
-	b := start(t, t.TempDir(), 0, settings...)
+	dir := t.TempDir()
+	b := start(t, dir, 0, settings...)
 	loads := []*groupLoad{newGroupLoad(t, "millrace", b.addr, b.pid())}
 	if *groupPeer != "" {
 		pid, addr, ok := strings.Cut(*groupPeer, "@")
@@ -61,6 +64,8 @@ func TestGroupFigures(t *testing.T) {
 			t.Logf("turn %d  %-9s %s", turn+1, l.name, l.idle(3))
 		}
 	}
+	b = figureGroupRestart(t, b, dir, true, settings)
+	figureGroupRestart(t, b, dir, false, settings)
 }
 
 // groupLoad is a broker under load.
@@ -303,4 +308,32 @@ func (l *groupLoad) idle(seconds int) string {
 	before := cpu(l.t, l.pid)
 	time.Sleep(time.Duration(seconds) * time.Second)
 	return fmt.Sprintf("idle: broker CPU %.2f %% of a core, RssAnon %d kB", 100*(cpu(l.t, l.pid)-before).Seconds()/float64(seconds), status(l.t, l.pid, "RssAnon"))
+}
+
+// figureGroupRestart is what a start costs with all that the load has left in the offsets topic.
+func figureGroupRestart(t *testing.T, b *broker, dir string, clean bool, settings []string) *broker {
+	if clean {
+		b.stop()
+	} else {
+		b.kill()
+	}
+	bytes := 0
+	logs, _ := filepath.Glob(filepath.Join(dir, "__consumer_offsets-*", "*.log"))
+	for _, name := range logs {
+		if info, err := os.Stat(name); err == nil {
+			bytes += int(info.Size())
+		}
+	}
+	began := time.Now()
+	again := start(t, dir, b.port, settings...)
+	ready := time.Since(began)
+	firstProduce(t, again, "first")
+	produced := time.Since(began)
+	l := &groupLoad{t: t, name: "millrace", addr: again.addr, pid: again.pid()}
+	list := kmsg.NewPtrListGroupsRequest()
+	l.again(l.dial(), list, func(r kmsg.Response) int16 { return r.(*kmsg.ListGroupsResponse).ErrorCode })
+	loaded := time.Since(began)
+	t.Logf("restart (clean: %v), %d MB in %d logs of groups: ready %v, first acknowledged produce %v, all groups loaded %v, CPU %v, RssAnon %d kB", clean, bytes>>20,
+		len(logs), ready, produced, loaded, cpu(t, again.pid()), status(t, again.pid(), "RssAnon"))
+	return again
 }

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"time"
 	"unicode/utf16"
 
 	"github.com/millrace/millrace/group"
@@ -45,6 +46,9 @@ type Options struct {
 	LoadBytes  int          // read at a time from a log; 0: 1 MiB
 	BatchBytes int          // of one round's records; 0: 1,000,000. A larger record is a batch of its own
 	Codec      record.Codec // of the batches
+
+	// What tests shorten: how long tasks wait for a load, most of which are over at once, before they are told that one is in progress.
+	loadPatience time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -59,6 +63,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.BatchBytes == 0 {
 		o.BatchBytes = 1_000_000
+	}
+	if o.loadPatience == 0 {
+		o.loadPatience = time.Second
 	}
 	return o
 }
@@ -114,7 +121,7 @@ func (g *Groups) SubmitTo(partition int32, t *Task) {
 		t.answer(code)
 		return
 	}
-	s.put(t, false)
+	s.put(t)
 }
 
 // shard returns a partition's shard, and starts it when it does not run. nil: code tells why there is none.
@@ -176,7 +183,7 @@ func (g *Groups) TopicRemoved(topic string, id wire.UUID) {
 			s.TopicRemoved(now, topic, id)
 			t.Ready()
 		}
-		s.put(t, true)
+		s.putOwn(t)
 	}
 }
 

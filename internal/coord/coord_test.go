@@ -3,6 +3,7 @@ package coord
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/group"
 	"github.com/millrace/millrace/meta"
@@ -264,6 +265,36 @@ func TestForeignRecordsAreLoaded(t *testing.T) {
 	}
 }
 
+// Those who come while a log is loaded wait; when that takes long they are told, and so is who comes later.
+func TestALoadThatTakesLong(t *testing.T) {
+	w := newWorld(t, 1)
+	w.commit("g", 1).wait(t)
+	w.restart(1, true)
+	w.groups.o.loadPatience = 50 * time.Millisecond
+	gate := make(chan struct{})
+	w.reads.Store(&gate)
+	first := w.ask("g", func(*group.Shard, int64) {})
+	if first.answered() {
+		t.Fatal("nobody waits for a load")
+	}
+	if code := first.wait(t); code != wire.CoordinatorLoadInProgress {
+		t.Errorf("told %v", code)
+	}
+	if r := w.commit("g", 2); !r.answered() || r.code != wire.CoordinatorLoadInProgress {
+		t.Errorf("who comes later waits, or is told %v", r.code)
+	}
+	w.reads.Store(nil)
+	close(gate)
+	if got := w.committed("g"); got != 1 {
+		t.Errorf("the group is at %d", got)
+	}
+	w.restart(1, true) // one that is over soon is waited for
+	w.groups.o.loadPatience = patience
+	if code := w.ask("g", func(*group.Shard, int64) {}).wait(t); code != wire.None {
+		t.Errorf("told %v", code)
+	}
+}
+
 func TestTheInboxIsBounded(t *testing.T) {
 	w := newWorld(t, 1)
 	w.slow = true // a task that is decided where it comes in would hold up the test
@@ -372,10 +403,16 @@ func TestTopicRemoved(t *testing.T) {
 		w.commit(fmt.Sprint("g", i), 1).wait(t)
 	}
 	w.restart(8, true)
+	w.groups.o.loadPatience = time.Millisecond
+	gate := make(chan struct{})
+	w.reads.Store(&gate)
 	for i := range int32(8) {
 		w.groups.Load(i)
 	}
 	w.groups.TopicRemoved("t", wire.UUID{})
+	w.await("a load that takes long", func() bool { return w.commit("g0", 1).wait(t) == wire.CoordinatorLoadInProgress })
+	w.reads.Store(nil)
+	close(gate)
 	for i := range 40 {
 		if got := w.committed(fmt.Sprint("g", i)); got != -1 {
 			t.Fatalf("g%d is at %d", i, got)

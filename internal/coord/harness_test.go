@@ -40,7 +40,8 @@ type world struct {
 	now    atomic.Int64
 	jobs   sync.WaitGroup
 	asked  atomic.Int64
-	slow   bool // no task is quick; otherwise every second one is
+	reads  atomic.Pointer[chan struct{}] // reads of the topic's logs wait for it
+	slow   bool                          // no task is quick; otherwise every second one is
 
 	mu      sync.Mutex
 	hold    bool
@@ -88,6 +89,13 @@ func (f fullFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, &os.PathError{Op: "write", Path: f.Name(), Err: syscall.ENOSPC}
 	}
 	return f.File.WriteAt(p, off)
+}
+
+func (f fullFile) ReadAt(p []byte, off int64) (int, error) {
+	if gate := f.w.reads.Load(); gate != nil && strings.HasSuffix(f.Name(), ".log") {
+		<-*gate
+	}
+	return f.File.ReadAt(p, off)
 }
 
 func (f fullFile) Sync() error {

@@ -11,9 +11,6 @@ import (
 	"github.com/millrace/millrace/wire/record"
 )
 
-// loadPatience is how long tasks wait for a load, most of which are over at once. After that they are told that one is in progress.
-const loadPatience = time.Second
-
 var errTail = errors.New("coord: the end of the log cannot be made durable")
 
 // loader replays a partition's log into a new group.Shard.
@@ -28,14 +25,15 @@ type loader struct {
 	iterator record.Iterator
 	parked   replica.Parked
 	ready    chan struct{} // holds one when what was waited for has come
-	late     *time.Timer
 }
 
 // load replays the log up to its end. Everything in it is durable by then: an answer may tell of it.
 func (s *shard) load() error {
 	began := time.Now()
-	l := &loader{s: s, state: group.New(s.groups.o.Group), ready: make(chan struct{}, 1), late: time.NewTimer(loadPatience)}
-	defer l.late.Stop()
+	l := &loader{s: s, state: group.New(s.groups.o.Group), ready: make(chan struct{}, 1)}
+	s.setLoading(true)
+	defer s.setLoading(false)
+	defer time.AfterFunc(s.groups.o.loadPatience, s.loadIsLate).Stop()
 	l.parked.Wake = l.signal
 	var leads bool
 	if l.epoch, leads = s.partition.Leads(); !leads {
@@ -57,6 +55,24 @@ func (s *shard) load() error {
 	return nil
 }
 
+func (s *shard) setLoading(is bool) {
+	s.inbox.Lock()
+	s.inbox.loading = is
+	s.inbox.Unlock()
+}
+
+// loadIsLate answers those who have come to a load that takes long, and from now on those who come.
+func (s *shard) loadIsLate() {
+	var queued taskList
+	s.inbox.Lock()
+	if s.inbox.loading {
+		s.inbox.refuse = wire.CoordinatorLoadInProgress
+		queued = s.takeLocked()
+	}
+	s.inbox.Unlock()
+	queued.answer(wire.CoordinatorLoadInProgress)
+}
+
 func (l *loader) signal() {
 	select {
 	case l.ready <- struct{}{}:
@@ -71,8 +87,6 @@ func (l *loader) takeTurn() error {
 		case l.s.groups.loading <- struct{}{}:
 			return l.look()
 		case <-l.s.wake:
-		case <-l.late.C:
-			l.s.refuse(wire.CoordinatorLoadInProgress)
 		}
 		if l.s.resigned.Load() {
 			return errResigned
@@ -87,8 +101,6 @@ func (l *loader) wait() error {
 		case <-l.ready:
 			return l.look()
 		case <-l.s.wake:
-		case <-l.late.C:
-			l.s.refuse(wire.CoordinatorLoadInProgress)
 		}
 		if err := l.look(); err != nil {
 			return err
@@ -96,13 +108,8 @@ func (l *loader) wait() error {
 	}
 }
 
-// look is for in between: whether the shard has to end, and whether its load takes long.
+// look is for in between: whether the shard has to end.
 func (l *loader) look() error {
-	select {
-	case <-l.late.C:
-		l.s.refuse(wire.CoordinatorLoadInProgress)
-	default:
-	}
 	if l.s.resigned.Load() {
 		return errResigned
 	}

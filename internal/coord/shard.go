@@ -40,12 +40,14 @@ type shard struct {
 
 	inbox struct {
 		sync.Mutex
-		tasks  taskList
-		count  int
-		bytes  int
-		refuse wire.Code // what tasks are told at once; None: they are taken
-		landed bool      // the batch under way is durable, or failed with err
-		err    error
+		tasks   taskList
+		own     taskList // the broker's: never refused, kept until the shard serves
+		count   int
+		bytes   int
+		loading bool
+		refuse  wire.Code // what tasks are told at once; None: they are taken
+		landed  bool      // the batch under way is durable, or failed with err
+		err     error
 	}
 
 	mu      sync.Mutex // whoever holds it runs the shard; all below is guarded by it
@@ -105,11 +107,20 @@ func newShard(g *Groups, p *replica.Partition) *shard {
 	return s
 }
 
-// put queues a task, or answers it when there is no room or nobody to decide it. own tasks always find room.
-func (s *shard) put(t *Task, own bool) {
+// putOwn queues a task of the broker's own.
+func (s *shard) putOwn(t *Task) {
+	s.inbox.Lock()
+	t.shard = s
+	s.inbox.own.push(t)
+	s.inbox.Unlock()
+	s.signal()
+}
+
+// put queues a task, or answers it when there is no room or nobody to decide it.
+func (s *shard) put(t *Task) {
 	s.inbox.Lock()
 	code := s.inbox.refuse
-	if !own && code == wire.None && (s.inbox.count >= maxQueued || s.inbox.bytes+t.Bytes > maxQueuedBytes) {
+	if code == wire.None && (s.inbox.count >= maxQueued || s.inbox.bytes+t.Bytes > maxQueuedBytes) {
 		code = wire.CoordinatorNotAvailable
 	}
 	first := s.inbox.count == 0
@@ -259,7 +270,9 @@ func (s *shard) due() int64 {
 func (s *shard) take() error {
 	s.inbox.Lock()
 	if s.queue.empty() {
-		s.queue = s.takeLocked()
+		s.queue, s.inbox.own = s.inbox.own, taskList{}
+		queued := s.takeLocked()
+		s.queue.join(&queued)
 	}
 	down, err := s.inbox.landed, s.inbox.err
 	s.inbox.landed, s.inbox.err = false, nil
