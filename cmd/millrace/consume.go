@@ -305,9 +305,7 @@ func (r *reading) read(ctx context.Context) error {
 				return &failure{exitTimeout, "timeout", fmt.Sprintf("no answer from %s for %s", strings.Join(r.brokers, ","), r.timeout), "--timeout waits longer"}
 			}
 			if r.flags.exit {
-				if err := r.passHoles(ctx); err != nil {
-					return err
-				}
+				r.passHoles(ctx)
 			}
 			r.client.AllowRebalance()
 			continue
