@@ -83,7 +83,7 @@ func (n *Node) listSizes(d *wire.DescribeLogDirsResponseResult, req *wire.Descri
 		}
 		rt := d.AddTopic()
 		rt.Name = tp.Name
-		for index := range int32(tp.Partitions()) {
+		for index := range tp.Partitions() {
 			if wanted[tp][index] {
 				addSize(rt, tp, index)
 			}

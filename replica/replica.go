@@ -59,11 +59,8 @@ func (t *Topic) Partition(index int32) (p *Partition, exists bool) {
 	return ps[index], true
 }
 
-// Count is the number of the topic's partitions.
-func (t *Topic) Count() int32 { return int32(len(*t.partitions.Load())) }
-
 // Partitions is how many partitions the topic has, on whatever brokers.
-func (t *Topic) Partitions() int { return len(*t.partitions.Load()) }
+func (t *Topic) Partitions() int32 { return int32(len(*t.partitions.Load())) }
 
 // NewTable returns an empty table.
 func NewTable(o Options) *Table { return &Table{o: o} }

@@ -107,11 +107,11 @@ func Partition(groupID string, partitions int32) int32 {
 // Submit gives a task to the shard of its group. It never blocks; Answer may be called before it returns.
 func (g *Groups) Submit(groupID string, t *Task) {
 	topic := g.o.Table.Topic(Topic)
-	if topic == nil || topic.Count() == 0 {
+	if topic == nil || topic.Partitions() == 0 {
 		t.answer(wire.NotCoordinator)
 		return
 	}
-	g.SubmitTo(Partition(groupID, topic.Count()), t)
+	g.SubmitTo(Partition(groupID, topic.Partitions()), t)
 }
 
 // SubmitTo gives a task to the shard of a partition, as Submit.
