@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -211,5 +213,31 @@ func setTopic(t *testing.T, n *Node, topic, name, value string) {
 		return []meta.Record{meta.ConfigRecord{Resource: meta.Resource{Type: meta.TopicResource, Name: topic}, Name: name, Value: value}}, nil
 	}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The cleaner keeps to its rate, over all that it reads and writes; without one it does not wait.
+func TestThrottleKeepsToItsRate(t *testing.T) {
+	for _, test := range []struct {
+		rate   float64
+		at     time.Duration // at least
+		atMost time.Duration
+	}{{1e6, 250 * time.Millisecond, patience}, {math.MaxFloat64, 0, patience / 10}} {
+		th := throttle{stop: make(chan struct{})}
+		began := time.Now()
+		for range 300 {
+			if err := th.take(1000, func(string) float64 { return test.rate }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took < test.at || took > test.atMost {
+			t.Errorf("300 kB at %g bytes a second took %v", test.rate, took)
+		}
+	}
+	stop := make(chan struct{})
+	close(stop)
+	th := throttle{stop: stop}
+	if err := th.take(1<<20, func(string) float64 { return 1 }); !errors.Is(err, errStopping) {
+		t.Errorf("after the end: %v", err)
 	}
 }

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"sort"
 
 	"github.com/millrace/millrace/internal/vfs"
@@ -131,28 +133,33 @@ func (l *Log) MaxTimestamp(block bool) (offset, timestamp int64, leaderEpoch int
 	if v == nil {
 		return -1, -1, -1, err
 	}
-	var best *segment.Segment
-	largest := int64(-1)
+	type stamped struct {
+		s         *segment.Segment
+		timestamp int64
+	}
+	var list []stamped
 	for _, s := range v.segments {
 		ts, _, err := s.MaxTimestamp(block)
 		if err != nil {
 			return -1, -1, -1, l.readError(v, s, err)
 		}
-		if ts > largest {
-			best, largest = s, ts
+		if ts >= 0 {
+			list = append(list, stamped{s, ts})
 		}
 	}
-	if best == nil {
-		return -1, -1, -1, nil
+	slices.SortStableFunc(list, func(a, b stamped) int { return cmp.Compare(b.timestamp, a.timestamp) })
+	start := l.logStart.Load()
+	for _, x := range list {
+		f, ok, err := x.s.OffsetForTime(x.timestamp, start, block)
+		if err != nil {
+			return -1, -1, -1, l.readError(v, x.s, err)
+		}
+		if ok {
+			return f.Offset, f.Timestamp, f.LeaderEpoch, nil
+		}
+		// Deleted from the front meanwhile, or compaction has left nothing but empty batches there.
 	}
-	f, ok, err := best.OffsetForTime(largest, l.logStart.Load(), block)
-	if err != nil {
-		return -1, -1, -1, l.readError(v, best, err)
-	}
-	if !ok {
-		return -1, -1, -1, nil // deleted from the front meanwhile
-	}
-	return f.Offset, f.Timestamp, f.LeaderEpoch, nil
+	return -1, -1, -1, nil
 }
 
 // viewForReading returns the segments; nil and no error for an empty log without files.
