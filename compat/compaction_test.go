@@ -38,6 +38,9 @@ var (
 	compactionTail  = flag.Float64("compaction.tail", 0, "fail when the p99.9 of produce grows more than so many times with compaction; 0: only print it")
 )
 
+// compactionLimit bounds every step.
+func compactionLimit() time.Duration { return limit * time.Duration(max(1, *compactionMiB/256)) }
+
 // Compaction beside Apache Kafka's: both get the same batches, byte for byte, so both begin their segments at the same offsets. When both have
 // cleaned all but the active segment, the same records must be left.
 
@@ -195,7 +198,7 @@ func cleanedUpTo(dir, topic string) (cleaned, active int64) {
 // awaitCleaned waits until all but the active segment is clean.
 func awaitCleaned(t *testing.T, s *server, dir, topic string) {
 	t.Helper()
-	s.await(limit, func() bool {
+	s.await(compactionLimit(), func() bool {
 		cleaned, active := cleanedUpTo(dir, topic)
 		return active > 0 && cleaned == active
 	})
@@ -206,7 +209,7 @@ func readTable(t *testing.T, addr, topic string, in *keyedInput) {
 	t.Helper()
 	c := connect(t, addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}), kgo.FetchMaxPartitionBytes(8<<20))
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), compactionLimit())
 	defer cancel()
 	table := make(map[string]uint64, len(in.latest))
 	for at := int64(-1); at < in.offset-1; {
@@ -238,7 +241,7 @@ func TestCompactionLeavesWhatKafkasDoes(t *testing.T) {
 	config := map[string]string{"cleanup.policy": "compact", "segment.bytes": itoa(segment), "min.cleanable.dirty.ratio": "0"}
 	graves := maps.Clone(config)
 	graves["delete.retention.ms"], graves["segment.bytes"] = "1", "1048576"
-	batch := 32 << 10
+	batch := max(32<<10, *compactionMiB<<6) // of records, before compression
 	quick := []string{"log.cleaner.backoff.ms=100"}
 
 	kafkaDir, ourDir := t.TempDir(), t.TempDir()
@@ -248,7 +251,7 @@ func TestCompactionLeavesWhatKafkasDoes(t *testing.T) {
 		main, tombs = newKeyedInput(1, *compactionKeys), newKeyedInput(2, 500)
 		send := func(topic string, in *keyedInput, bytes int) {
 			t.Helper()
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			ctx, cancel := context.WithTimeout(t.Context(), compactionLimit())
 			defer cancel()
 			for sent := 0; sent < bytes; {
 				b := in.next(batch)
@@ -283,7 +286,7 @@ func TestCompactionLeavesWhatKafkasDoes(t *testing.T) {
 	main, _ := fillAll(ours)
 	r := rand.New(rand.NewPCG(3, 3))
 	for kill := range *compactionKills {
-		ours.await(limit, func() bool {
+		ours.await(compactionLimit(), func() bool {
 			at, _ := filepath.Glob(filepath.Join(ourDir, "*-0", "*.cleaned"))
 			if swap, _ := filepath.Glob(filepath.Join(ourDir, "*-0", "*.swap")); kill%2 == 1 {
 				return len(swap) > 0 || len(at) > 0 && r.IntN(20) == 0
@@ -300,7 +303,7 @@ func TestCompactionLeavesWhatKafkasDoes(t *testing.T) {
 	ours = startMillrace(t, ourDir, quick...)
 	before := rssAnon(t, ours)
 	began, most := time.Now(), before
-	ours.await(limit, func() bool {
+	ours.await(compactionLimit(), func() bool {
 		most = max(most, rssAnon(t, ours))
 		cleaned, active := cleanedUpTo(ourDir, topic)
 		return cleaned == active
@@ -342,7 +345,7 @@ func TestCompactionLeavesWhatKafkasDoes(t *testing.T) {
 // bury makes a broker clean a topic until no tombstone of its input is left, and returns where the input ends.
 func bury(t *testing.T, s *server, dir, topic string) (end int64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), compactionLimit())
 	defer cancel()
 	c := raw(t, s.addr)
 	offsets, err := kadm.NewClient(connect(t, s.addr)).ListEndOffsets(ctx, topic)
