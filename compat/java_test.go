@@ -44,10 +44,10 @@ func compatJava(t testing.TB, class string, args ...string) []string {
 	return java(dir+":clients/java:"+kafkaJars, "compat."+class, args...)
 }
 
-// javaSuite runs a suite of the Java programs against a broker, each of its steps as a test of its own.
-func javaSuite(t *testing.T, allowed time.Duration, suite string, args ...string) {
+// javaSuite runs a suite of the Java programs against a broker with some settings, each of its steps as a test of its own.
+func javaSuite(t *testing.T, allowed time.Duration, suite string, settings ...string) {
 	t.Helper()
-	argv := compatJava(t, "Steps", append([]string{suite, startBroker(t)}, args...)...)
+	argv := compatJava(t, "Steps", suite, startBroker(t, settings...))
 	budget(t, "java: "+suite, allowed)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
@@ -91,5 +91,9 @@ func TestJavaProducer(t *testing.T) { javaSuite(t, 30*time.Second, "producers") 
 func TestJavaConsumer(t *testing.T) { javaSuite(t, 40*time.Second, "consumers") }
 func TestJavaAdmin(t *testing.T)    { javaSuite(t, 20*time.Second, "admins") }
 func TestKafkaTools(t *testing.T)   { javaSuite(t, 40*time.Second, "tools") }
-func TestKafkaConnect(t *testing.T) { javaSuite(t, 40*time.Second, "pipes") }
-func TestKafkaStreams(t *testing.T) { javaSuite(t, 40*time.Second, "words") }
+
+// busyCleaner has compacted topics roll and be compacted all the time, instead of once in hours.
+var busyCleaner = []string{"log.cleaner.backoff.ms=100", "log.cleaner.min.cleanable.ratio=0.01", "log.roll.ms=700"}
+
+func TestKafkaConnect(t *testing.T) { javaSuite(t, 40*time.Second, "pipes", busyCleaner...) }
+func TestKafkaStreams(t *testing.T) { javaSuite(t, 40*time.Second, "words", busyCleaner...) }

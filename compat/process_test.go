@@ -88,10 +88,10 @@ func (s *server) stop() {
 // startMillrace starts the binary under test on dir, with settings in the form key=value.
 func startMillrace(t testing.TB, dir string, settings ...string) *server {
 	t.Helper()
-	return startMillraceOn(t, "0", dir, settings...)
+	return startMillraceAt(t, "0", dir, settings...)
 }
 
-func startMillraceOn(t testing.TB, port, dir string, settings ...string) *server {
+func startMillraceAt(t testing.TB, port, dir string, settings ...string) *server {
 	t.Helper()
 	ports := filepath.Join(t.TempDir(), "ports.json")
 	argv := []string{millrace, "server", "--port", port, "--ports-file", ports, "--data-dir", dir}
@@ -115,7 +115,7 @@ func startMillraceOn(t testing.TB, port, dir string, settings ...string) *server
 		_ = s.cmd.Process.Kill()
 		<-s.exited
 		_, port, _ := net.SplitHostPort(s.addr)
-		return startMillraceOn(t, port, dir, settings...)
+		return startMillraceAt(t, port, dir, settings...)
 	}
 	return s
 }

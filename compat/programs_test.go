@@ -13,12 +13,12 @@ import (
 )
 
 // startBroker starts the binary under test, unless a broker is named that runs already.
-func startBroker(t *testing.T) string {
+func startBroker(t *testing.T, settings ...string) string {
 	if bootstrap != "" {
 		warmUp(t)
 		return bootstrap
 	}
-	return startMillrace(t, t.TempDir()).addr
+	return startMillrace(t, t.TempDir(), settings...).addr
 }
 
 // warmUp waits for the coordinator: the first group that asks makes Kafka create its topic, and some clients do not take "not yet" for an answer.
