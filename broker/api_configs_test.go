@@ -414,27 +414,34 @@ func TestAlterConfigs31ProducerExpiry(t *testing.T) {
 	}
 }
 
-// New connections keep to max.connections from the next one on.
+// New connections keep to max.connections and its kin from the next one on.
 func TestAlterConfigs31MaxConnections(t *testing.T) {
-	a := startAdminNode(t)
-	conn := a.dial()
-	set := func(change string) {
-		t.Helper()
-		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
-		req.SetVersion(1)
-		req.Resources = append(req.Resources, incremental(ofBroker, "1", change))
-		if resp, err := roundTrip(conn, req); err != nil || resp.(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode != 0 {
-			t.Fatal(resp, err)
+	for _, c := range []struct{ set, takenBack string }{
+		{"max.connections=1", "-max.connections"},
+		{"max.connections.per.ip=1", "-max.connections.per.ip"},
+		{"max.connections.per.ip.overrides=127.0.0.1:1,10.0.0.1:5", "-max.connections.per.ip.overrides"},
+		{"max.connections.per.ip=1", "max.connections.per.ip.overrides=127.0.0.1:9"},
+	} {
+		a := startAdminNode(t)
+		conn := a.dial()
+		set := func(change string) {
+			t.Helper()
+			req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+			req.SetVersion(1)
+			req.Resources = append(req.Resources, incremental(ofBroker, "1", change))
+			if resp, err := roundTrip(conn, req); err != nil || resp.(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode != 0 {
+				t.Fatal(resp, err)
+			}
 		}
-	}
-	set("max.connections=1")
-	second := a.dial()
-	if _, err := second.Read(make([]byte, 1)); err != io.EOF && !strings.Contains(fmt.Sprint(err), "reset") {
-		t.Errorf("the second connection: %v", err)
-	}
-	set("-max.connections")
-	if _, err := roundTrip(a.dial(), metadataRequest(12, false)); err != nil {
-		t.Errorf("without the limit: %v", err)
+		set(c.set)
+		second := a.dial()
+		if _, err := second.Read(make([]byte, 1)); err != io.EOF && !strings.Contains(fmt.Sprint(err), "reset") {
+			t.Errorf("%s: the second connection: %v", c.set, err)
+		}
+		set(c.takenBack)
+		if _, err := roundTrip(a.dial(), metadataRequest(12, false)); err != nil {
+			t.Errorf("%s: %v", c.takenBack, err)
+		}
 	}
 }
 

@@ -94,6 +94,7 @@ type Node struct {
 type limits struct {
 	fetchMaxBytes int32        // fetch.max.bytes: of one response, whatever the client allows
 	connections   atomic.Int64 // max.connections, which changes at run time
+	perAddress    atomic.Pointer[perAddress]
 }
 
 // image is the newest cluster image this node has applied.
@@ -256,6 +257,7 @@ func (n *Node) listen() (err error) {
 		o.Budget = budget
 	}
 	o.Connections = func() int { return int(n.limits.connections.Load()) }
+	o.PerAddress = n.connectionsFrom
 	for _, l := range n.config.Listeners() {
 		o.Listeners = append(o.Listeners, netio.Listener{Name: l.Name, Host: l.Host, Port: l.Port})
 	}

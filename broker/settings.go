@@ -2,6 +2,7 @@ package broker
 
 import (
 	"maps"
+	"net/netip"
 	"strconv"
 
 	"github.com/millrace/millrace/meta"
@@ -32,5 +33,22 @@ func (n *Node) takeSettings(old, new *meta.Image) bool {
 // spreadSettings hands on what those who need it keep for themselves.
 func (n *Node) spreadSettings() {
 	n.limits.connections.Store(n.config.Int64("max.connections"))
+	most, others := n.config.ConnectionsPerIP()
+	n.limits.perAddress.Store(&perAddress{most, others})
 	n.dir.SetProducerExpiry(n.config.Int64("producer.id.expiration.ms"))
+}
+
+// perAddress is max.connections.per.ip and its overrides. Immutable.
+type perAddress struct {
+	most   int
+	others map[netip.Addr]int
+}
+
+// connectionsFrom is how many connections a client address may have open. Any goroutine.
+func (n *Node) connectionsFrom(ip netip.Addr) int {
+	limit := n.limits.perAddress.Load()
+	if most, ok := limit.others[ip]; ok {
+		return most
+	}
+	return limit.most
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -129,9 +130,8 @@ func (a *acceptor) run(l *listener) {
 			a.survive(l, err)
 			continue
 		}
-		if n, most := s.open.Add(1), s.mostConnections(); n > int64(most) {
+		if !s.admit(l, nc) {
 			s.refused.Add(1)
-			s.noise.warn("connection refused: too many are open", "client", addrPort(nc.RemoteAddr()), "listener", l.name, "maxConnections", most)
 			_ = nc.Close() // it has heard nothing from us
 			s.closedOne(1)
 			continue
@@ -147,12 +147,26 @@ func (a *acceptor) run(l *listener) {
 	}
 }
 
-// mostConnections is how many connections may be open now.
-func (s *Server) mostConnections() int {
-	if s.options.Connections == nil {
-		return s.options.MaxConnections
+// admit counts a new connection, and tells whether there may be one more, in all and from its address. It has counted it among all in any case.
+func (s *Server) admit(l *listener, nc *net.TCPConn) bool {
+	from := addrPort(nc.RemoteAddr())
+	most := s.options.MaxConnections
+	if s.options.Connections != nil {
+		most = min(most, s.options.Connections())
 	}
-	return min(s.options.Connections(), s.options.MaxConnections)
+	if s.open.Add(1) > int64(most) {
+		s.noise.warn("connection refused: too many are open", "client", from, "listener", l.name, "maxConnections", most)
+		return false
+	}
+	most = math.MaxInt
+	if s.options.PerAddress != nil {
+		most = s.options.PerAddress(from.Addr())
+	}
+	if !s.from.enter(from.Addr(), most) {
+		s.noise.warn("connection refused: too many are open from its address", "client", from, "listener", l.name, "maxConnectionsPerIP", most)
+		return false
+	}
+	return true
 }
 
 // newConn makes the connection and gives it to the loop that has the fewest.
@@ -191,6 +205,7 @@ func (c *Conn) lost(err error) {
 	s.refused.Add(1)
 	s.noise.warn("connection refused", "client", c.remote, "listener", c.listener.name, "err", err)
 	c.loop.load.Add(-1)
+	s.from.leave(c.remote.Addr())
 	s.closedOne(1)
 }
 

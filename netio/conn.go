@@ -148,6 +148,7 @@ func (c *Conn) teardown(err error) {
 	c.out.drop(c)
 	l.noteClosed(c, err)
 	l.server.handler.Closed(c, err)
+	l.server.from.leave(c.remote.Addr())
 	l.server.closedOne(1)
 	l.load.Add(-1)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -205,6 +206,40 @@ func TestMaxConnections(t *testing.T) {
 	c := dial(t, s)
 	c.send([]byte("room again"))
 	c.expect([]byte("room again"))
+}
+
+func TestConnectionsPerAddress(t *testing.T) {
+	closed := make(chan struct{}, 10)
+	var most atomic.Int64
+	most.Store(2)
+	s, log := serve(t, funcs{closed: func(*Conn, error) { closed <- struct{}{} }}, func(o *Options) {
+		o.PerAddress = func(ip netip.Addr) int {
+			if ip != netip.MustParseAddr("127.0.0.1") {
+				t.Errorf("asked about %v", ip)
+			}
+			return int(most.Load())
+		}
+	})
+	talk := func(c *client) {
+		t.Helper()
+		c.send([]byte("x"))
+		c.expect([]byte("x"))
+	}
+	first, second := dial(t, s), dial(t, s)
+	talk(first)
+	talk(second)
+	dial(t, s).expectClosed()
+	if !log.has("too many are open from its address") || s.Stats().Refused != 1 {
+		t.Errorf("not logged or not counted: %+v", s.Stats())
+	}
+	_ = first.Close()
+	<-closed
+	await(t, "the count to fall", func() bool { return s.Stats().Connections == 1 })
+	talk(dial(t, s))
+	most.Store(3)
+	talk(dial(t, s))
+	dial(t, s).expectClosed()
+	talk(second)
 }
 
 func cpuTime(t testing.TB) time.Duration {

@@ -50,15 +50,16 @@ type Listener struct {
 // Options of a server.
 type Options struct {
 	Listeners      []Listener
-	Loops          int           // event loops; default GOMAXPROCS
-	MaxFrame       int           // bytes of one request's payload; default 100 MiB
-	MaxConnections int           // default and upper limit: what the limit of open files leaves
-	Connections    func() int    // most at a time, asked at each accept; nil: MaxConnections, which it cannot exceed
-	IdleTimeout    time.Duration // a connection without traffic and without a request in work is closed; default 10 minutes, < 0 is never
-	Budget         int64         // bytes that frames and unsent replies of all connections may hold together; default 128 MiB. See budget.go for what may exceed it
-	MaxQueued      int           // requests of one connection in work or with their reply unsent; default 512. At the limit reading pauses
-	Log            *slog.Logger  // default slog.Default
-	Fatal          func(error)   // the server died by itself: called once, on a goroutine of its own; default: panic
+	Loops          int                  // event loops; default GOMAXPROCS
+	MaxFrame       int                  // bytes of one request's payload; default 100 MiB
+	MaxConnections int                  // default and upper limit: what the limit of open files leaves
+	Connections    func() int           // most at a time, asked at each accept; nil: MaxConnections, which it cannot exceed
+	PerAddress     func(netip.Addr) int // most at a time from one client address, asked at each accept; nil: no limit
+	IdleTimeout    time.Duration        // a connection without traffic and without a request in work is closed; default 10 minutes, < 0 is never
+	Budget         int64                // bytes that frames and unsent replies of all connections may hold together; default 128 MiB. See budget.go for what may exceed it
+	MaxQueued      int                  // requests of one connection in work or with their reply unsent; default 512. At the limit reading pauses
+	Log            *slog.Logger         // default slog.Default
+	Fatal          func(error)          // the server died by itself: called once, on a goroutine of its own; default: panic
 
 	// What tests shorten.
 	progressWindow time.Duration // a partial frame must grow by progressBytes within this time; default 10 s
@@ -164,6 +165,7 @@ type Server struct {
 
 	lastID  atomic.Uint64
 	open    atomic.Int64 // connections accepted and not yet closed
+	from    addresses    // the same, by client address
 	refused atomic.Int64
 	tick    atomic.Int64 // sweeps since the start: the clock of idle and slow connections
 	every   time.Duration

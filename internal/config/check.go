@@ -52,6 +52,9 @@ func (s *Setting) check(text string) error {
 			seen[item] = true
 		}
 	case String:
+		if _, bad := parseAddresses(text); s.Name == perAddress && bad != "" {
+			return fmt.Errorf("not an address and a number (got %q, allowed address:number,address:number)", bad)
+		}
 		if s.OneOf != nil && !slices.ContainsFunc(s.OneOf, func(one string) bool {
 			return one == text || s.AnyCase && strings.EqualFold(one, text)
 		}) {

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -80,6 +82,7 @@ func TestDynamicMistakesAreToldInKafkasWords(t *testing.T) {
 		{settings{"log.cleaner.min.cleanable.ratio": "2"}, "Invalid value 2.0 for configuration log.cleaner.min.cleanable.ratio: Value must be no more than 1", ""},
 		{settings{"leader.replication.throttled.rate": "-1"}, "Invalid value -1 for configuration leader.replication.throttled.rate: Value must be at least 0", ""},
 		{settings{"log.cleaner.dedupe.buffer.size": "1"}, "requirement failed: log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.", ""},
+		{settings{"max.connections.per.ip.overrides": "127.0.0.1:5,foo"}, `Error parsing configuration property 'max.connections.per.ip.overrides': "foo" is not an address and a number`, ""},
 		{settings{"num.io.threads": "100"}, "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for num.io.threads=100, " +
 			"value should not be greater than double the current value 8 for configuration Invalid dynamic configuration", ""},
 		{settings{"background.threads": "3"}, "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for background.threads=3, " +
@@ -178,6 +181,23 @@ func TestNumbersAreWrittenAsJavaDoes(t *testing.T) {
 	for f, want := range map[float64]string{0: "0.0", 0.5: "0.5", 2: "2.0", -1: "-1.0", 1e-4: "1.0E-4", 1.5e7: "1.5E7", 9999999: "9999999.0", 1.7976931348623157e308: "1.7976931348623157E308"} {
 		if got := javaDouble(f); got != want {
 			t.Errorf("%v: %s, want %s", f, got, want)
+		}
+	}
+}
+
+func TestConnectionsPerIP(t *testing.T) {
+	c, err := load(t, loopback+"max.connections.per.ip=7\nmax.connections.per.ip.overrides=127.0.0.1:5, [::1]:3,::ffff:10.0.0.1:2\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	most, overrides := c.ConnectionsPerIP()
+	want := map[netip.Addr]int{netip.MustParseAddr("127.0.0.1"): 5, netip.MustParseAddr("::1"): 3, netip.MustParseAddr("10.0.0.1"): 2}
+	if most != 7 || !maps.Equal(overrides, want) {
+		t.Errorf("%d %v", most, overrides)
+	}
+	for _, text := range []string{"5", "localhost:5", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:-1", ":5"} {
+		if _, err := load(t, loopback+perAddress+"="+text+"\n"); err == nil || !strings.Contains(err.Error(), "allowed address:number") {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }

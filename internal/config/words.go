@@ -50,6 +50,9 @@ func (s *Setting) refusal(text string) string {
 			return message
 		}
 	case String:
+		if _, bad := parseAddresses(text); s.Name == perAddress && bad != "" {
+			return fmt.Sprintf("Error parsing configuration property '%s': %q is not an address and a number", s.Name, bad)
+		}
 		if s.OneOf != nil && !slices.ContainsFunc(s.OneOf, func(one string) bool {
 			return one == trimmed || s.AnyCase && strings.EqualFold(one, trimmed)
 		}) {
