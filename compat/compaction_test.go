@@ -58,7 +58,7 @@ type keyedInput struct {
 }
 
 // inputBegins is the timestamp before the first record's: the same for both brokers.
-var inputBegins = time.Now().Add(-time.Hour).UnixMilli()
+var inputBegins = time.Now().Add(-12 * time.Hour).UnixMilli()
 
 func newKeyedInput(seed uint64, keys int) *keyedInput {
 	in := &keyedInput{r: rand.New(rand.NewPCG(seed, 7)), keys: keys, now: inputBegins, latest: map[string]uint64{}}
