@@ -18,7 +18,8 @@
 // time is an argument. Append and Read never wait: when file work has to come first they ask for it and return ErrWait.
 //
 // Locks, in order: Log.work (file work that changes the list of segments, held over I/O), Log.flushing (one flush at a time, held over
-// I/O), Log.noting (small files, held over I/O), Log.mu (memory only), Dir.mu (memory only).
+// I/O), Log.noting (small files, held over I/O), Dir.cleaned (the cleaners' checkpoint, held over I/O), Log.mu (memory only), Dir.mu
+// (memory only).
 package engine
 
 import (

@@ -19,8 +19,6 @@ var errChanged = errors.New("the log changed while it was cleaned")
 func (l *Log) swap(o *opened, group []*segment.Segment, c *segment.Cleaned, now int64) error {
 	l.work.Lock()
 	defer l.work.Unlock()
-	l.flushing.Lock()
-	defer l.flushing.Unlock()
 	at, err := l.placeOf(o, group)
 	if err != nil {
 		return err
@@ -50,24 +48,38 @@ func (l *Log) swap(o *opened, group []*segment.Segment, c *segment.Cleaned, now 
 	return nil
 }
 
-// placeOf finds a group in the list of segments, which may not have changed in any other way than by growing. Holds work and flushing.
+// placeOf finds a group in the list of segments, which may not have changed in any other way than by growing, and sees to it that no flush has
+// anything to do with its files any more: those go on meanwhile. Holds work.
 func (l *Log) placeOf(o *opened, group []*segment.Segment) (at int, err error) {
 	if err := l.offline(); err != nil {
 		return 0, err
 	}
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
 	l.mu.Lock()
 	same := l.mu.o == o
 	at = slices.Index(o.segments, group[0])
 	same = same && at >= 0 && at+len(group) < len(o.segments) && slices.Equal(o.segments[at:at+len(group)], group)
+	var txns []*index.Txn
+	if same {
+		txns = txnsOf(o.txns[at : at+len(group)])
+	}
 	unflushed := slices.ContainsFunc(group, func(s *segment.Segment) bool { return slices.Contains(o.unflushed, s) })
 	l.mu.Unlock()
 	if !same {
 		return 0, errChanged
 	}
 	if unflushed {
-		err = l.flush() // what the table calls durable must hold for what takes its place
+		if err := l.flush(); err != nil { // what the table calls durable must hold for what takes its place
+			return 0, err
+		}
 	}
-	return at, err
+	for _, t := range txns {
+		if err := t.Flush(true); err != nil {
+			return 0, err
+		}
+	}
+	return at, nil
 }
 
 // moveIn is what follows the commit of a cleaned segment: the old ones go, it gets its names, and is opened for reading.
