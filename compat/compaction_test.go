@@ -238,9 +238,9 @@ func TestCompactionLeavesWhatKafkasDoes(t *testing.T) {
 	start := time.Now()
 	const topic, buried = "compacted", "buried"
 	segment := max(1<<20, *compactionMiB<<20/32)
-	config := map[string]string{"cleanup.policy": "compact", "segment.bytes": itoa(segment), "min.cleanable.dirty.ratio": "0"}
-	graves := maps.Clone(config)
-	graves["delete.retention.ms"], graves["segment.bytes"] = "1", "1048576"
+	// The large log is cleaned when it is complete: a ratio that is reached at once would have it cleaned over and over again.
+	config := map[string]string{"cleanup.policy": "compact", "segment.bytes": itoa(segment), "min.cleanable.dirty.ratio": "1"}
+	graves := map[string]string{"cleanup.policy": "compact", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0", "delete.retention.ms": "1"}
 	batch := max(32<<10, *compactionMiB<<6) // of records, before compression
 	quick := []string{"log.cleaner.backoff.ms=100"}
 
@@ -264,6 +264,7 @@ func TestCompactionLeavesWhatKafkasDoes(t *testing.T) {
 		send(topic, main, *compactionMiB<<20)
 		// Tombstones go one cleaning after the one that has seen them first. That takes dirt: keys that are new each time.
 		send(buried, tombs, 6<<20)
+		alterTopic(t, s.addr, topic, "min.cleanable.dirty.ratio", "0")
 		return main, tombs
 	}
 
@@ -340,6 +341,22 @@ func TestCompactionLeavesWhatKafkasDoes(t *testing.T) {
 		t.Error(c)
 	}
 	t.Logf("took %v", time.Since(start).Round(time.Millisecond))
+}
+
+// alterTopic changes one setting.
+func alterTopic(t *testing.T, addr, topic, name, value string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	c := connect(t, addr)
+	defer c.Close()
+	r, err := kadm.NewClient(c).AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}, topic)
+	if err == nil {
+		err = r[0].Err
+	}
+	if err != nil {
+		t.Fatalf("%s of %s: %v", name, topic, err)
+	}
 }
 
 // bury makes a broker clean a topic until no tombstone of its input is left, and returns where the input ends.
@@ -465,16 +482,12 @@ func TestProduceDuringCompaction(t *testing.T) {
 			})
 		}
 	}()
-	admin := kadm.NewClient(connect(t, s.addr))
-	policy := "compact"
 	var busy time.Duration
 	for _, topic := range topics {
 		time.Sleep(*compactionQuiet)
 		began := time.Now()
 		compacting.Store(true)
-		if r, err := admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &policy}}, topic); err != nil || r[0].Err != nil {
-			t.Fatal(err, r)
-		}
+		alterTopic(t, s.addr, topic, "cleanup.policy", "compact")
 		awaitCleaned(t, s, dir, topic)
 		compacting.Store(false)
 		busy += time.Since(began)
