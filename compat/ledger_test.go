@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -98,8 +99,7 @@ func (l lines) file(t testing.TB) string {
 
 // check compares what was read, by any number of members, to what was sent: every record is there, as it was; in each partition they are in the order
 // in which they were sent; a key is in one partition only.
-func (l lines) check(t testing.TB, sender, reader program, read []event) {
-	t.Helper()
+func (l lines) check(sender, reader program, read []event) error {
 	identity := func(line string) string {
 		if sender.text {
 			_, line, _ = strings.Cut(line, "\t") // without the timestamp
@@ -119,16 +119,16 @@ func (l lines) check(t testing.TB, sender, reader program, read []event) {
 	for _, e := range read {
 		i, ok := number[identity(strings.Join(e.fields[2:], "\t"))]
 		if !ok {
-			t.Fatalf("%s was not sent: %.300q", "a record that was read", e.fields)
+			return fmt.Errorf("a record that was read was not sent: %.300q", e.fields)
 		}
 		where := place{e.number(0), e.number(1)}
 		if was, ok := at[where]; ok && was != i {
-			t.Fatalf("partition %d, offset %d: read as record %d, and as record %d", where.partition, where.offset, was, i)
+			return fmt.Errorf("partition %d, offset %d: read as record %d, and as record %d", where.partition, where.offset, was, i)
 		}
 		at[where] = i
 		if key := e.fields[3]; key != "-" {
 			if p, ok := home[key]; ok && p != where.partition {
-				t.Fatalf("key %s is in partition %d and in %d", key, p, where.partition)
+				return fmt.Errorf("key %s is in partition %d and in %d", key, p, where.partition)
 			}
 			home[key] = where.partition
 		}
@@ -142,7 +142,7 @@ func (l lines) check(t testing.TB, sender, reader program, read []event) {
 	})
 	for i := 1; i < len(places); i++ {
 		if a, b := places[i-1], places[i]; a.partition == b.partition && at[a] >= at[b] {
-			t.Fatalf("partition %d: record %d is at offset %d, before record %d at offset %d", a.partition, at[a], a.offset, at[b], b.offset)
+			return fmt.Errorf("partition %d: record %d is at offset %d, before record %d at offset %d", a.partition, at[a], a.offset, at[b], b.offset)
 		}
 	}
 	if len(places) != len(l) {
@@ -152,10 +152,12 @@ func (l lines) check(t testing.TB, sender, reader program, read []event) {
 		}
 		for i := range l {
 			if !seen[i] {
-				t.Fatalf("%d records of %d were read; record %d was not: %.200s", len(places), len(l), i, l[i])
+				return fmt.Errorf("%d records of %d were read; record %d was not: %.200s", len(places), len(l), i, l[i])
 			}
 		}
+		return fmt.Errorf("%d records were read, some twice at different offsets, of %d", len(places), len(l))
 	}
+	return nil
 }
 
 // spell is a stretch of consecutive offsets of one partition that one member has read.
@@ -196,8 +198,8 @@ func spells(member string, events []event, into map[int64][]spell) {
 
 // checkHandovers follows each partition from member to member of a group: nobody begins behind the end of what the one before has read (records would be
 // skipped), nor before what that one has committed (records would be repeated).
-func checkHandovers(t testing.TB, p program, members map[string][]event) {
-	t.Helper()
+func checkHandovers(p program, members map[string][]event) error {
+	var errs []error
 	all := map[int64][]spell{}
 	for name, events := range members {
 		spells(name, events, all)
@@ -205,12 +207,84 @@ func checkHandovers(t testing.TB, p program, members map[string][]event) {
 	for partition, ss := range all {
 		slices.SortFunc(ss, func(a, b spell) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.next, b.next)) })
 		if ss[0].first != 0 {
-			t.Errorf("partition %d: the first record read is at offset %d", partition, ss[0].first)
+			errs = append(errs, fmt.Errorf("partition %d: the first record read is at offset %d", partition, ss[0].first))
 		}
 		for i := 1; i < len(ss); i++ {
 			if a, b := ss[i-1], ss[i]; b.first < a.committed && !p.rereads || b.first > a.next {
-				t.Errorf("partition %d: %s read [%d, %d) and committed %d, then %s began at %d", partition, a.member, a.first, a.next, a.committed, b.member, b.first)
+				errs = append(errs, fmt.Errorf("partition %d: %s read [%d, %d) and committed %d, then %s began at %d", partition, a.member, a.first, a.next, a.committed, b.member, b.first))
 			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// TestTheLedgerSeesWhatIsWrong: the checks above notice each way in which a broker could fail them.
+func TestTheLedgerSeesWhatIsWrong(t *testing.T) {
+	sent := generate(program{}, 1, 0, 300)
+	rec := func(i, partition, offset int) event {
+		return event{"record", append([]string{itoa(partition), itoa(offset)}, strings.Split(sent[i], "\t")...)}
+	}
+	again := 1 // the first record whose key was there before
+	for keys := map[string]bool{}; ; again++ {
+		key := strings.Split(sent[again], "\t")[1]
+		if key != "-" && keys[key] {
+			break
+		}
+		keys[key] = true
+	}
+	all := func(change func(es []event) []event) []event {
+		var es []event
+		for i := range sent {
+			es = append(es, rec(i, 0, i))
+		}
+		return change(es)
+	}
+	for name, c := range map[string]struct {
+		read []event
+		want string
+	}{
+		"nothing":             {all(func(es []event) []event { return es }), ""},
+		"read twice":          {all(func(es []event) []event { return append(es, es[7]) }), ""},
+		"missing":             {all(func(es []event) []event { return slices.Delete(es, 7, 8) }), "was not"},
+		"in place of another": {all(func(es []event) []event { es[7] = rec(8, 0, 7); return es }), "before"},
+		"swapped":             {all(func(es []event) []event { es[7], es[8] = rec(8, 0, 7), rec(7, 0, 8); return es }), "before"},
+		"stored twice":        {all(func(es []event) []event { return append(es, rec(299, 0, 300)) }), "before"},
+		"changes":             {all(func(es []event) []event { return append(es, rec(9, 0, 7)) }), "read as record"},
+		"another timestamp":   {all(func(es []event) []event { es[7].fields[2] += "0"; return es }), "not sent"},
+		"another value":       {all(func(es []event) []event { es[7].fields[4] = "AAAA"; return es }), "not sent"},
+		"without a header":    {all(func(es []event) []event { es[10].fields[5] = ""; return es }), "not sent"},
+		"a key in two":        {all(func(es []event) []event { es[again] = rec(again, 1, 0); return es }), "is in partition"},
+	} {
+		if err := sent.check(program{}, program{}, c.read); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+
+	reads := func(from, to, committed int) (es []event) {
+		for o := from; o < to; o++ {
+			es = append(es, event{"record", []string{"0", itoa(o)}})
+			if o+1 == committed {
+				es = append(es, event{"committed", []string{"0", itoa(committed)}})
+			}
+		}
+		return es
+	}
+	for name, c := range map[string]struct {
+		a, b []event
+		ok   bool
+	}{
+		"goes on":                        {reads(0, 10, 10), reads(10, 20, 20), true},
+		"begins behind the commit":       {reads(0, 10, 10), reads(12, 20, 20), false},
+		"begins before the commit":       {reads(0, 10, 10), reads(8, 20, 20), false},
+		"repeats what was not committed": {reads(0, 10, 6), reads(6, 20, 20), true},
+		"repeats one too many":           {reads(0, 10, 6), reads(5, 20, 20), false},
+		"a commit that was not told":     {reads(0, 10, 6), reads(9, 20, 20), true},
+		"skips what was not committed":   {reads(0, 10, 6), reads(11, 20, 20), false},
+		"does not begin at 0":            {reads(3, 10, 10), reads(10, 20, 20), false},
+		"both read all":                  {reads(0, 20, 20), reads(0, 20, 20), false},
+	} {
+		if err := checkHandovers(program{}, map[string][]event{"a": c.a, "b": c.b}); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

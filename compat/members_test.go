@@ -43,7 +43,7 @@ func untilRead(want int, rs ...*process) {
 	rs[0].t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(patience); ; <-tick.C {
+	for deadline := time.Now().Add(patience()); ; <-tick.C {
 		seen := map[string]bool{}
 		for _, r := range rs {
 			events, _ := r.events()
@@ -62,7 +62,7 @@ func untilRead(want int, rs ...*process) {
 		default:
 		}
 		if time.Now().After(deadline) {
-			rs[0].fail("and those beside it have read %d records of %d within %v", len(seen), want, patience)
+			rs[0].fail("and those beside it have read %d records of %d within %v", len(seen), want, patience())
 		}
 	}
 }
@@ -115,8 +115,12 @@ func sharePartitions(t *testing.T, addr string, p program, assignor string) {
 	members := map[string][]event{}
 	members["the first"], _ = first.events()
 	members["the second"], _ = second.events()
-	all.check(t, p, p, append(named(members["the first"], "record"), named(members["the second"], "record")...))
-	checkHandovers(t, p, members)
+	if err := all.check(p, p, append(named(members["the first"], "record"), named(members["the second"], "record")...)); err != nil {
+		t.Error(err)
+	}
+	if err := checkHandovers(p, members); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestProgramsKeepTheirSeats: static members. One of two is killed and comes back under its name within the session: it has the same partitions at once, and
@@ -164,7 +168,7 @@ func TestProgramsKeepTheirSeats(t *testing.T) {
 			if b.err == nil {
 				t.Error("the fenced member ended as if nothing were wrong")
 			}
-		case <-time.After(patience):
+		case <-time.After(patience()):
 			b.fail("goes on although another process has its name")
 		}
 	})
@@ -203,6 +207,8 @@ func TestProgramsWaitForATopic(t *testing.T) {
 		all := generate(p, 9, 0, 100)
 		p.run(t, addr, "produce", "--topic", topic, "--in", all.file(t), "--codec", "none", "--idempotent", "false")
 		untilRead(len(all), m)
-		all.check(t, p, p, named(m.stop(), "record"))
+		if err := all.check(p, p, named(m.stop(), "record")); err != nil {
+			t.Error(err)
+		}
 	})
 }

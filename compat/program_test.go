@@ -77,7 +77,7 @@ func findPrograms(cache, dir string) ([]program, error) {
 		{name: "franz-go", argv: binary("franz-go"), codecs: codecs, assignors: []string{"range", "roundrobin", "sticky", "cooperative"}, idempotent: true, static: true, admin: adminCommands},
 		{name: "confluent-kafka-go", argv: binary("confluent-kafka-go"), codecs: codecs, assignors: librdkafka, idempotent: true, static: true, admin: adminCommands},
 		{name: "sarama", argv: binary("sarama"), codecs: codecs, assignors: []string{"range", "roundrobin", "sticky", "cooperative"}, idempotent: true, static: true, admin: adminCommands},
-		{name: "kafka-go", argv: binary("kafka-go"), codecs: codecs, assignors: []string{"range", "roundrobin"}, blurs: true, admin: adminCommands},
+		{name: "kafka-go", argv: binary("kafka-go"), codecs: codecs, assignors: []string{"range", "roundrobin"}, blurs: true, rereads: true, admin: adminCommands},
 		{name: "kafkajs", argv: node("kafkajs"), codecs: codecs, assignors: []string{"roundrobin"}, idempotent: true, admin: adminCommands, cannot: "wait"},
 		{name: "platformatic", argv: node("platformatic"), codecs: codecs, assignors: []string{"roundrobin"}, idempotent: true, static: true, rereads: true, deaf: true, admin: adminCommands, cannot: "wait"},
 		{name: "kafka-python", argv: python("with_kafka_python"), codecs: codecs, assignors: []string{"range", "roundrobin", "sticky", "cooperative"}, idempotent: true, static: true, deaf: true, admin: adminCommands},
@@ -173,7 +173,7 @@ func (r *process) events() ([]event, chan struct{}) {
 // until waits until what the program has printed is enough.
 func (r *process) until(what string, enough func([]event) bool) []event {
 	r.t.Helper()
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(patience())
 	defer timeout.Stop()
 	for {
 		events, more := r.events()
@@ -188,7 +188,7 @@ func (r *process) until(what string, enough func([]event) bool) []event {
 			}
 			r.fail("ended (%v) before %s", r.err, what)
 		case <-timeout.C:
-			r.fail("does not come to %s within %v", what, patience)
+			r.fail("does not come to %s within %v", what, patience())
 		}
 	}
 }
@@ -205,18 +205,18 @@ func (r *process) fail(format string, args ...any) {
 	r.t.Fatalf("%s %s\n%d events, the last ones:\n%s\nstderr:\n%s", r.what, fmt.Sprintf(format, args...), len(events), strings.Join(last, "\n"), tail(r.stderr.String(), 40))
 }
 
-// patience bounds what a program does at a time.
-const patience = 60 * time.Second
+// patience bounds what a program does at a time: a minute for the records of CI, in proportion for more.
+func patience() time.Duration { return time.Minute * time.Duration(max(*records, 20_000)) / 20_000 }
 
 // wait waits for the program's good end and returns all it has printed.
 func (r *process) wait() []event {
 	r.t.Helper()
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(patience())
 	defer timeout.Stop()
 	select {
 	case <-r.ended:
 	case <-timeout.C:
-		r.fail("does not end within %v", patience)
+		r.fail("does not end within %v", patience())
 	}
 	if r.err != nil {
 		r.fail("ended: %v", r.err)
