@@ -50,6 +50,9 @@ func explanations() explanationTable {
 		{in: "lists", at: `.*\["lists\.stable"\(2\)\]`, other: none, why: "a group that is named twice is described once: a small request may not ask for a large answer many times over"},
 		{in: "fetch", at: `.*the same partition twice: .*`, why: "Kafka keeps the last one, we answer both; no client does this"},
 		{in: "sessions", at: `.*a session of nothing: SessionID`, kafka: "a session", other: "0", why: "a session without partitions takes no place among the sessions"},
+		{in: "gone", at: `.*the session(, still)?: .*`, why: "Kafka's session still knows the name of a topic that is gone, ours its id, which is unknown; clients ask for metadata after either"},
+		{in: "restart", at: `.*LeaderEpoch`, kafka: "[1-9]", other: "0", why: "the only broker is still the leader after a restart: no new epoch begins"},
+		{in: "restart", at: `.*all records: .*RecordBatches`, why: "and so the epochs in the batches"},
 		{in: "offsets", at: `.*at -3: .*Partitions\[1\]\..*`, kafka: "0", other: "-1", why: "a record without a timestamp is not the latest one"},
 	}
 }

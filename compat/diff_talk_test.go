@@ -19,6 +19,7 @@ import (
 
 // side is one of the two brokers.
 type side struct {
+	server     *server
 	name, addr string
 	host       string
 	port       int32
@@ -31,7 +32,7 @@ func newSide(t *testing.T, name string, s *server) *side {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one := &side{name: name, addr: s.addr, host: tcp.IP.String(), port: int32(tcp.Port), versions: map[int16][2]int16{}}
+	one := &side{server: s, name: name, addr: s.addr, host: tcp.IP.String(), port: int32(tcp.Port), versions: map[int16][2]int16{}}
 	hold(talking{name: "introduction", speak: func(c *talk) {
 		for _, k := range c.quiet(4, apiVersions("compat", "1")).(*kmsg.ApiVersionsResponse).ApiKeys {
 			one.versions[k.ApiKey] = [2]int16{k.MinVersion, k.MaxVersion}

@@ -20,7 +20,7 @@ var (
 	withItself    = flag.Bool("diff.self", false, "compare Kafka with Kafka: shows that the normalisation hides what differs by chance, and nothing is left")
 	onlySpeak     = flag.String("diff.only", "", "hold only the conversations whose names match")
 	showAnswers   = flag.Bool("diff.answers", false, "print every answer of Kafka, normalised")
-	conversations = slices.Concat(apiConversations, topicConversations, configConversations, recordConversations, groupConversations, offsetConversations)
+	conversations = slices.Concat(apiConversations, topicConversations, configConversations, recordConversations, groupConversations, rebalanceConversations, offsetConversations)
 )
 
 // talking is one conversation, a script: what a client says, in an order that does not leave the answers to chance.
@@ -57,21 +57,7 @@ func TestDifferential(t *testing.T) {
 	if *withItself {
 		other = newSide(t, "kafka", startAlike())
 	} else {
-		config := kafkaProperties(t, t.TempDir(), alike...)
-		text, err := os.ReadFile(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := launch(t, millrace, "server", "--config", config)
-		s.addr = addressIn(string(text))
-		s.await(30*time.Second, func() bool {
-			c, err := net.DialTimeout("tcp", s.addr, time.Second)
-			if err == nil {
-				_ = c.Close()
-			}
-			return err == nil
-		})
-		other = newSide(t, "millrace", s)
+		other = newSide(t, "millrace", startAlikeMillrace(t, kafkaProperties(t, t.TempDir(), alike...)))
 	}
 	other.versions = kafka.versions
 	warmUp := func(s *side) { hold(talking{name: "warm up", speak: func(c *talk) { c.awaitCoordinators() }}, s) }
@@ -101,9 +87,14 @@ func TestDifferential(t *testing.T) {
 		together.Wait()
 	}
 
+	said := slices.Clone(conversations)
+	if only.MatchString("restart") {
+		said, results = append(said, talking{name: "restart"}), append(results, acrossARestart(kafka, other))
+	}
+
 	explained := explanations()
 	answers := 0
-	for i, said := range conversations {
+	for i, said := range said {
 		if results[i][0] == nil {
 			continue
 		}
@@ -137,11 +128,51 @@ func both(a, b func()) {
 	wg.Wait()
 }
 
-// hold holds a conversation with one side. What goes wrong on the way is an answer like any other, and ends it.
-func hold(said talking, s *side) (c *talk) {
-	c = &talk{side: s, name: said.name, ids: newNames(s), clients: map[string]*speaker{}}
+// startAlikeMillrace starts the binary under test on a configuration of kafkaProperties.
+func startAlikeMillrace(t *testing.T, config string) *server {
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := launch(t, millrace, "server", "--config", config)
+	s.addr = addressIn(string(text))
+	s.await(30*time.Second, func() bool {
+		c, err := net.DialTimeout("tcp", s.addr, time.Second)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	s.restart = func() *server { s.stop(); return startAlikeMillrace(t, config) }
+	return s
+}
+
+// acrossARestart holds a conversation that goes on after both brokers have been stopped and started again.
+func acrossARestart(kafka, other *side) (c [2]*talk) {
+	var s [2]stopped
+	c = [2]*talk{newTalk("restart", kafka), newTalk("restart", other)}
+	both(func() { c[0].hold(s[0].before) }, func() { c[1].hold(s[1].before) })
+	kafka.server, other.server = kafka.server.restart(), other.server.restart()
+	both(func() { c[0].hold(s[0].after) }, func() { c[1].hold(s[1].after) })
+	return c
+}
+
+func newTalk(name string, s *side) *talk {
+	c := &talk{side: s, name: name, ids: newNames(s), clients: map[string]*speaker{}}
 	c.speaker = c.as("main")
-	defer func() {
+	return c
+}
+
+func hold(said talking, s *side) *talk {
+	c := newTalk(said.name, s)
+	c.hold(said.speak)
+	return c
+}
+
+// hold holds a conversation with one side. What goes wrong on the way is an answer like any other, and ends it.
+func (c *talk) hold(speak func(*talk)) {
+	defer func(began time.Time) {
+		c.took += time.Since(began)
 		for _, cl := range c.clients {
 			cl.close()
 		}
@@ -154,10 +185,8 @@ func hold(said talking, s *side) (c *talk) {
 			}
 			c.exchanges = append(c.exchanges, e)
 		}
-	}()
-	defer func(began time.Time) { c.took = time.Since(began) }(time.Now())
-	said.speak(c)
-	return c
+	}(time.Now())
+	speak(c)
 }
 
 // difference is one field that the two sides answer differently.
