@@ -147,6 +147,11 @@ func TestDrainLetsRepliesLeaveAndReadsNoMore(t *testing.T) {
 		_ = c.Close()
 		t.Error("a connection was accepted while draining")
 	}
+	await(t, "the loop of the busy connection to drain", func() bool { // the other's may have been first
+		draining := make(chan bool, 1)
+		conn.Post(func() { draining <- conn.draining })
+		return <-draining
+	})
 	busy.send([]byte("too late"))
 	seen := make(chan bool)
 	conn.Post(func() { close(seen) })
