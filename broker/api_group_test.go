@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace/millrace/internal/invariant"
 	"github.com/millrace/millrace/wire"
+	"github.com/millrace/millrace/wire/record"
 )
 
 // consume polls until n records have come.
@@ -535,4 +536,46 @@ func TestGroupRequestsAreBounded(t *testing.T) {
 	c.mustClose()
 	c = dial(t, n)
 	wantCode(t, ask[*kmsg.OffsetFetchResponse](c, fetchOffsets(8, "g", "orders", [16]byte{}, 0)).Groups[0].ErrorCode, wire.None)
+}
+
+// The settings of groups do what they say.
+func TestGroupSettings(t *testing.T) {
+	n := startNode(t, "group.min.session.timeout.ms=1000", "group.max.session.timeout.ms=20000", "group.max.size=1", "offset.metadata.max.bytes=5",
+		"offsets.topic.compression.codec=3", "group.initial.rebalance.delay.ms=0")
+	createTopic(t, n, "orders", 3)
+	c := coordinated(t, n)
+	for session, want := range map[int32]wire.Code{999: wire.InvalidSessionTimeout, 1000: wire.MemberIDRequired, 20_000: wire.MemberIDRequired, 20_001: wire.InvalidSessionTimeout} {
+		r := joinRequest(fmt.Sprint("s", session), "")
+		r.SessionTimeoutMillis = session
+		wantCode(t, ask[*kmsg.JoinGroupResponse](c, r).ErrorCode, want)
+	}
+	join := func(member string) *kmsg.JoinGroupResponse {
+		r := joinRequest("g", member)
+		r.SessionTimeoutMillis = 10_000
+		return ask[*kmsg.JoinGroupResponse](c, r)
+	}
+	first := join(join("").MemberID)
+	wantCode(t, first.ErrorCode, wire.None)
+	wantCode(t, ask[*kmsg.SyncGroupResponse](c, syncRequest("g", first.MemberID, first.Generation, first.MemberID)).ErrorCode, wire.None)
+	wantCode(t, join("").ErrorCode, wire.GroupMaxSizeReached)
+	for text, want := range map[string]wire.Code{"12345": wire.None, "123456": wire.OffsetMetadataTooLarge} {
+		r := commitRequest(8, "other", "orders", 0)
+		r.Topics[0].Partitions[0].Metadata = &text
+		wantCode(t, ask[*kmsg.OffsetCommitResponse](c, r).Topics[0].Partitions[0].ErrorCode, want)
+	}
+	var batch record.Batch
+	for p := range int32(50) {
+		partition := n.table.Lookup("__consumer_offsets", p)
+		if partition.Log().LogEnd() == 0 {
+			continue
+		}
+		got := c.fetch(fetchRequest(12, "__consumer_offsets", wire.UUID{}, p, 0))
+		batch, _, _ = record.Next(got.RecordBatches)
+		if batch.Codec() != record.LZ4 {
+			t.Errorf("partition %d: codec %v", p, batch.Codec())
+		}
+	}
+	if batch == nil {
+		t.Error("nothing was stored")
+	}
 }

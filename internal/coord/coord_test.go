@@ -426,6 +426,26 @@ func TestTopicRemoved(t *testing.T) {
 	}
 }
 
+// Offsets that nobody needs any more go by themselves, for good, and so do groups without any.
+func TestOffsetsExpire(t *testing.T) {
+	w := newWorld(t, 1)
+	w.commit("old", 1).wait(t)
+	w.now.Add(6 * 24 * 3600 * 1000)
+	w.commit("new", 1).wait(t)
+	w.now.Add(2 * 24 * 3600 * 1000)
+	w.groups.shards[0].signal() // the shard's timer counts real time
+	w.await("the old offset to go", func() bool { return w.committed("old") == -1 })
+	w.restart(1, false)
+	if w.committed("old") != -1 || w.committed("new") != 1 {
+		t.Errorf("after a restart the old offset is %d, the new one %d", w.committed("old"), w.committed("new"))
+	}
+	groups := 0
+	w.ask("old", func(s *group.Shard, _ int64) { groups = len(s.List(nil, nil)) }).wait(t)
+	if groups != 1 {
+		t.Errorf("%d groups are left", groups)
+	}
+}
+
 // Sessions run without requests.
 func TestTheTimerRuns(t *testing.T) {
 	w := newWorld(t, 1)
