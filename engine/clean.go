@@ -217,10 +217,7 @@ func (p *pass) learn() error {
 		if next <= p.dirt.first {
 			continue
 		}
-		err := p.c.scan.Scan(s, max(p.dirt.first, s.Base()), func(b record.Batch, position int64) error {
-			if err := p.pace(len(b)); err != nil {
-				return err
-			}
+		err := p.read(s, max(p.dirt.first, s.Base()), func(b record.Batch, position int64) error {
 			return p.learnBatch(s, b, position, txns)
 		})
 		if errors.Is(err, errKeysFull) {
@@ -235,6 +232,24 @@ func (p *pass) learn() error {
 	p.done.To = max(keys.latest+1, p.dirt.first)
 	p.done.KeyBytes = int64(len(keys.slots)) * keySlotSize
 	return p.group()
+}
+
+// read calls fn for the batches of a segment from the one that holds offset on. It leaves the segment's files as open as it finds them: a log may
+// have thousands.
+func (p *pass) read(s *segment.Segment, offset int64, fn func(b record.Batch, position int64) error) error {
+	opened := s.Opened()
+	err := p.c.scan.Scan(s, offset, func(b record.Batch, position int64) error {
+		if err := p.pace(len(b)); err != nil {
+			return err
+		}
+		return fn(b, position)
+	})
+	if !opened {
+		p.l.mu.Lock()
+		s.Idle()
+		p.l.mu.Unlock()
+	}
+	return err
 }
 
 // next is where the segment at i ends at the latest.

@@ -82,10 +82,7 @@ func (k *sink) copy(group []*segment.Segment) error {
 		p.l.mu.Lock()
 		p.txns.add(p.o.abortedOf(s.Base(), next))
 		p.l.mu.Unlock()
-		err := p.c.scan.Scan(s, s.Base(), func(b record.Batch, position int64) error {
-			if err := p.pace(len(b)); err != nil {
-				return err
-			}
+		err := p.read(s, s.Base(), func(b record.Batch, position int64) error {
 			p.done.BytesBefore += int64(len(b))
 			last := s == k.final && position+int64(len(b)) == s.Size()
 			if err := k.batch(b, last); err != nil {

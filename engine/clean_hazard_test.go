@@ -400,6 +400,37 @@ func TestWhatIsCleanable(t *testing.T) {
 	w.close()
 }
 
+// A cleaning of a log with many segments holds few of them open.
+func TestCleaningHoldsFewFilesOpen(t *testing.T) {
+	w, l, m := keyedWorld(t, compactedConfig, 200)
+	l.Idle(w.now, 0)
+	w.pump()
+	most, segments := 0, 0
+	c := NewCleaner(CleanerOptions{IOBytes: 300, Pace: func(int) error {
+		w.pump()
+		if v := l.view.Load(); v != nil {
+			open := 0
+			for _, s := range v.segments {
+				if s.Opened() {
+					open++
+				}
+			}
+			most, segments = max(most, open), max(segments, len(v.segments))
+		}
+		return nil
+	}})
+	if _, err := m.clean(c, l, w.now, m.end); err != nil {
+		t.Fatal(err)
+	}
+	if segments < 20 || most > 3 {
+		t.Errorf("%d of %d segments were open", most, segments)
+	}
+	if err := m.check(w, l); err != nil {
+		t.Fatal(err)
+	}
+	w.close()
+}
+
 // A truncation into the hole that compaction left in a segment: the log ends where it was told, and so it does after a crash.
 func TestTruncationIntoAHole(t *testing.T) {
 	for to := int64(1); to < 20; to++ {

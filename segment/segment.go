@@ -132,6 +132,9 @@ func (s *Segment) FlushedTo() int64 { return s.flushedTo.Load() }
 // Sealed says whether the segment will not be appended to.
 func (s *Segment) Sealed() bool { return s.sealed.Load() }
 
+// Opened says whether the segment's files are open.
+func (s *Segment) Opened() bool { return s.open.Load() != nil }
+
 // Room is the number of bytes that fit until the segment is full: time to Prepare a spare when it gets small.
 func (s *Segment) Room() int { return s.o.MaxBytes - int(s.size.Load()) }
 
