@@ -25,6 +25,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the traces print into thei
 //
 //	create NAME durability=fsync min=1 isr=1      a topic of one partition, led by this broker (1)
 //	set NAME durability=os min=2                  its settings
+//	broker durability=os min=2                    the broker's, which are the defaults of topics
 //	lead NAME leader=1 epoch=+1 isr=1,2           its role, as a new image has it
 //	remove NAME
 //	append NAME acks=all n=2                      waits for a name: w1, w2, ...
@@ -65,6 +66,7 @@ func TestTraces(t *testing.T) {
 }
 
 type tracer struct {
+	config  *config.Config
 	t       *testing.T
 	table   *Table
 	image   *meta.Image
@@ -126,6 +128,7 @@ func newTracer(t *testing.T) *tracer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tr.config = c
 	tr.table = NewTable(Options{
 		Dir: dir, NodeID: 1, Config: c.TopicConfig, Go: func(job func()) { jobs <- job }, Log: slog.New(slog.DiscardHandler),
 		Flush: NewFlusher(FlusherOptions{
@@ -208,6 +211,13 @@ func (tr *tracer) do(words []string) {
 		tr.apply(append(rs, tr.settings(id, words[1], a)...)...)
 	case "set":
 		tr.apply(tr.settings(partition().Topic.ID, words[1], a)...)
+	case "broker":
+		set := map[string]string{}
+		for _, r := range tr.settings(wire.UUID{}, "", a) {
+			set[r.(meta.ConfigRecord).Name] = r.(meta.ConfigRecord).Value
+		}
+		tr.config.SetDynamic(set, nil)
+		tr.table.Reconfigure(tr.image)
 	case "lead":
 		change := meta.PartitionChangeRecord{TopicID: partition().Topic.ID, Leader: meta.LeaderUnchanged}
 		if a["leader"] != "" {
