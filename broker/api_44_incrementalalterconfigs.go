@@ -70,14 +70,15 @@ func (n *Node) alterLoggers(r *wire.IncrementalAlterConfigsRequestResource) (wir
 	case int32(id) != n.id:
 		return wire.InvalidRequest, fmt.Sprintf("Unexpected node id. Expected %d, but received %d", n.id, id)
 	}
-	for _, s := range r.Configs {
-		switch meta.ConfigOp(s.ConfigOperation) {
-		case meta.AppendConfig:
-			return wire.InvalidRequest, "APPEND operation is not allowed for the BROKER_LOGGER resource"
-		case meta.SubtractConfig:
-			return wire.InvalidRequest, "SUBTRACT operation is not allowed for the BROKER_LOGGER resource"
-		}
-		return wire.InvalidConfig, fmt.Sprintf("Logger %s does not exist!", s.Name)
+	if len(r.Configs) == 0 {
+		return wire.None, ""
 	}
-	return wire.None, ""
+	switch first := &r.Configs[0]; meta.ConfigOp(first.ConfigOperation) {
+	case meta.AppendConfig:
+		return wire.InvalidRequest, "APPEND operation is not allowed for the BROKER_LOGGER resource"
+	case meta.SubtractConfig:
+		return wire.InvalidRequest, "SUBTRACT operation is not allowed for the BROKER_LOGGER resource"
+	default:
+		return wire.InvalidConfig, fmt.Sprintf("Logger %s does not exist!", first.Name)
+	}
 }

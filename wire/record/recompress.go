@@ -53,7 +53,11 @@ func (b Batch) Recompress(o RecompressOptions) (Batch, error) {
 }
 
 func (b Batch) tooLarge(o RecompressOptions) error {
-	return refuse(codeMessageTooLarge, "record batch of %d bytes is larger than max.message.bytes=%d when it is stored as compression.type says: %s", len(b), o.MaxBytes, o.Codec)
+	stored := o.Codec.String()
+	if o.Codec == None {
+		stored = "uncompressed"
+	}
+	return refuse(codeMessageTooLarge, "record batch of %d bytes would be larger than max.message.bytes=%d: the topic's compression.type is %s", len(b), o.MaxBytes, stored)
 }
 
 // copyRecords passes every record to d and returns the time of the first, which the others' are relative to.
