@@ -205,17 +205,34 @@ func (c *ResourceChange) changedList(set map[string]string, change *ConfigChange
 	if !ok {
 		text = def
 	}
-	items := listItems(text)
-	for _, item := range listItems(change.Value) {
-		at := slices.Index(items, item)
-		switch {
-		case change.Op == AppendConfig && at < 0:
-			items = append(items, item)
-		case change.Op == SubtractConfig && at >= 0:
-			items = slices.Delete(items, at, at+1)
-		}
+	items, named := listItems(text), listItems(change.Value)
+	if change.Op == SubtractConfig {
+		items = without(items, named)
+	} else {
+		items = append(items, without(distinctItems(named), items)...)
 	}
 	return strings.Join(items, ","), ResourceResult{}
+}
+
+// without takes each of those named out of a list, once for each time it is named. Lists may have thousands of elements.
+func without(items, named []string) []string {
+	times := make(map[string]int, len(named))
+	for _, item := range named {
+		times[item]++
+	}
+	return slices.DeleteFunc(items, func(item string) bool {
+		times[item]--
+		return times[item] >= 0
+	})
+}
+
+func distinctItems(items []string) []string {
+	seen := make(map[string]bool, len(items))
+	return slices.DeleteFunc(items, func(item string) bool {
+		twice := seen[item]
+		seen[item] = true
+		return twice
+	})
 }
 
 func listItems(text string) []string {

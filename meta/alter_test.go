@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/wire"
 )
@@ -53,6 +54,33 @@ func TestSettingsOfOneResourceAreBounded(t *testing.T) {
 		}
 		if _, result := alter(t, im, r, many...); result.Code != wire.InvalidConfig {
 			t.Errorf("%s: %d empty values: %v", r, len(many)/2, result)
+		}
+	}
+}
+
+// A list of thousands of elements is changed by thousands: on the quorum's goroutine, where all other changes wait.
+func TestLongListsChangeFast(t *testing.T) {
+	const n = 7000 // of four digits and a comma: about as many as a value takes
+	items := func(from int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf("%04d", (from+i)%10_000))
+		}
+		return strings.Join(list, ",")
+	}
+	rules := &Rules{ListConfig: func(ResourceType, string) (string, bool, bool) { return "", true, true }}
+	set := map[string]string{"a": items(0)}
+	for op, want := range map[ConfigOp]int{AppendConfig: 10_000, SubtractConfig: 3000} {
+		c := &ResourceChange{Resource: Resource{TopicResource, "t"}}
+		began := time.Now()
+		for range 100 {
+			list, result := c.changedList(set, &ConfigChange{Op: op, Name: "a", Value: items(3000)}, rules)
+			if got := len(listItems(list)); got != want || result.Code != wire.None {
+				t.Fatalf("operation %d leaves %d elements, want %d (%v)", op, got, want, result)
+			}
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("operation %d: 100 changes took %s", op, took)
 		}
 	}
 }
