@@ -41,19 +41,24 @@ func (n *Node) newGroups() *coord.Groups {
 		LoadBytes: min(c.Int("offsets.load.buffer.size"), 16<<20),
 		Codec:     record.Codec(c.Int("offsets.topic.compression.codec")),
 		Group: group.Options{
-			InitialRebalanceDelayMs: c.Int64("group.initial.rebalance.delay.ms"),
-			MinSessionMs:            c.Int64("group.min.session.timeout.ms"),
-			MaxSessionMs:            c.Int64("group.max.session.timeout.ms"),
+			InitialRebalanceDelayMs: orNone(c.Int64("group.initial.rebalance.delay.ms")),
+			MinSessionMs:            orNone(c.Int64("group.min.session.timeout.ms")),
+			MaxSessionMs:            orNone(c.Int64("group.max.session.timeout.ms")),
 			MaxSize:                 c.Int("group.max.size"),
-			MaxMetadataBytes:        c.Int("offset.metadata.max.bytes"),
+			MaxMetadataBytes:        int(orNone(c.Int64("offset.metadata.max.bytes"))),
 			OffsetsRetentionMs:      c.Int64("offsets.retention.minutes") * 60_000,
 			NewID:                   newMemberID,
 		},
 	}
-	if o.Group.InitialRebalanceDelayMs == 0 {
-		o.Group.InitialRebalanceDelayMs = -1 // group's zero is the default
-	}
 	return coord.New(o)
+}
+
+// orNone is a setting as an option of package group, where zero is the default and a negative number is nothing.
+func orNone(n int64) int64 {
+	if n <= 0 {
+		return -1
+	}
+	return n
 }
 
 // newMemberID is a random UUID, version 4 of RFC 9562, as text.

@@ -18,14 +18,17 @@ import (
 // Options are the settings of a shard. The zero value is Kafka's defaults.
 type Options struct {
 	InitialRebalanceDelayMs int64 // how long a new group waits for more members; 0 is 3,000, negative is no delay
-	MinSessionMs            int64 // shortest session time-out that is accepted; 0 is 6,000
-	MaxSessionMs            int64 // longest session time-out that is accepted; 0 is 1,800,000
+	MinSessionMs            int64 // shortest session time-out that is accepted; 0 is 6,000, negative is none
+	MaxSessionMs            int64 // longest session time-out that is accepted; 0 is 1,800,000, negative is none
 	MaxSize                 int   // members of a group; 0 is 2,147,483,647
-	MaxMetadataBytes        int   // characters of a committed offset's metadata, in UTF-16 as Kafka counts; 0 is 4,096
+	MaxMetadataBytes        int   // characters of a committed offset's metadata, in UTF-16 as Kafka counts; 0 is 4,096, negative is none
 	MaxRecordBytes          int   // key and value of a group's record; 0 is 1,048,460, which fits a batch of max.message.bytes' default
 	MaxGroupBytes           int   // memory that the members of a group may take; 0 is 16 MiB
-	MaxBytes                int   // memory that the members of all groups may take; 0 is 64 MiB
 	OffsetsRetentionMs      int64 // of offsets that no member needs; 0 is 7 days
+
+	// Members is the memory of all groups and their members, Offsets that of all committed offsets. Shards may share them; nil is 256 MiB and 1 GiB.
+	// When it is used up there are no new groups, members and offsets; what is there stays, and goes on.
+	Members, Offsets *Memory
 
 	// NewID returns a fresh random uuid as text, 36 characters. Member ids are made of it. It has no default.
 	NewID func() string
@@ -50,6 +53,7 @@ func (o Options) withDefaults() Options {
 	if o.MinSessionMs == 0 {
 		o.MinSessionMs = 6000
 	}
+	o.MinSessionMs = max(o.MinSessionMs, 0)
 	if o.MaxSessionMs == 0 {
 		o.MaxSessionMs = 1800000
 	}
@@ -59,14 +63,18 @@ func (o Options) withDefaults() Options {
 	if o.MaxMetadataBytes == 0 {
 		o.MaxMetadataBytes = 4096
 	}
+	o.MaxMetadataBytes = max(o.MaxMetadataBytes, 0)
 	if o.MaxRecordBytes == 0 {
 		o.MaxRecordBytes = 1048460
 	}
 	if o.MaxGroupBytes == 0 {
 		o.MaxGroupBytes = 16 << 20
 	}
-	if o.MaxBytes == 0 {
-		o.MaxBytes = 64 << 20
+	if o.Members == nil {
+		o.Members = &Memory{Max: 256 << 20}
+	}
+	if o.Offsets == nil {
+		o.Offsets = &Memory{Max: 1 << 30}
 	}
 	if o.OffsetsRetentionMs == 0 {
 		o.OffsetsRetentionMs = 7 * 24 * 60 * 60 * 1000
@@ -81,11 +89,15 @@ type Shard struct {
 	groups  map[string]*group
 	timers  timers
 	records []Record
-	bytes   int // of all groups' members
+	members account // groups and members
+	offsets account
 }
 
 // New returns an empty shard. Records of its partition go through Replay, and Loaded begins its life.
-func New(o Options) *Shard { return &Shard{options: o.withDefaults(), groups: map[string]*group{}} }
+func New(o Options) *Shard {
+	o = o.withDefaults()
+	return &Shard{options: o, groups: map[string]*group{}, members: account{memory: o.Members}, offsets: account{memory: o.Offsets}}
+}
 
 // TakeRecords returns the records that the calls since the last TakeRecords emitted, in order. They belong to the caller.
 func (s *Shard) TakeRecords() []Record {
@@ -132,6 +144,7 @@ func (s *Shard) create(now int64, id string) *group {
 	g := &group{shard: s, id: strings.Clone(id), previous: Dead, stateSince: now}
 	g.rebalance.owner = g
 	s.groups[g.id] = g
+	s.members.charge(groupBytes(g.id))
 	return g
 }
 
@@ -145,13 +158,20 @@ func (s *Shard) drop(g *group) {
 		s.timers.cancel(&p.session)
 	}
 	g.charge(-g.bytes)
+	s.members.charge(-groupBytes(g.id))
+	for topic, offsets := range g.offsets {
+		for p := range offsets {
+			g.removeOffset(topic, p)
+		}
+		g.tidy(topic)
+	}
 	delete(s.groups, g.id)
 }
 
 // charge counts memory that members take, or give back.
 func (g *group) charge(bytes int) {
 	g.bytes += bytes
-	g.shard.bytes += bytes
+	g.shard.members.charge(bytes)
 }
 
 func (s *Shard) emit(key, value []byte) { s.records = append(s.records, Record{key, value}) }

@@ -34,21 +34,25 @@ func (s *Shard) Join(now int64, r *JoinRequest, done func(*JoinResponse)) {
 		return
 	}
 	g := s.groups[r.Group]
+	protocols := distinct(r.Protocols)
 	if g == nil {
-		if r.Member != "" {
+		switch {
+		case r.Member != "":
 			done(refusedJoin(r.Member, wire.UnknownMemberID))
+			return
+		case !s.members.room(groupBytes(r.Group) + r.size(protocols)):
+			done(refusedJoin("", wire.CoordinatorNotAvailable)) // as below
 			return
 		}
 		g = s.create(now, r.Group)
 		s.emitGroup(g.id, g.value())
 	}
-	protocols := distinct(r.Protocols)
 	more := r.size(protocols)
 	if m := g.byID[r.Member]; m != nil {
 		more = protocolBytes(protocols) - protocolBytes(m.protocols)
 	}
 	switch {
-	case more > 0 && s.bytes+more > s.options.MaxBytes:
+	case !s.members.room(more):
 		done(refusedJoin(r.Member, wire.CoordinatorNotAvailable)) // clients try again
 	case !s.accepts(g, r.Member, more):
 		if m := g.byID[r.Member]; m != nil {

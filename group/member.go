@@ -146,13 +146,6 @@ func copyProtocols(protocols []Protocol) []Protocol {
 	return out
 }
 
-// What a member, an id and a protocol take in memory besides their bytes, about.
-const (
-	memberOverhead   = 512
-	pendingOverhead  = 256
-	protocolOverhead = 64
-)
-
 func protocolBytes(protocols []Protocol) int {
 	n := 0
 	for i := range protocols {

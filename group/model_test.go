@@ -79,9 +79,9 @@ func runModel(t *testing.T, seed uint64, steps int) []string {
 	r := rand.New(rand.NewPCG(seed, 7))
 	m := &model{t: t, r: r, now: 1_000_000, open: map[int]string{}, told: map[string]told{}, acked: map[modelKey]int64{}}
 	m.options = Options{InitialRebalanceDelayMs: []int64{-1, 100, 3000}[r.IntN(3)], MinSessionMs: 1, OffsetsRetentionMs: 200_000,
-		MaxSize: []int{0, 4}[r.IntN(2)], MaxRecordBytes: []int{0, 900}[r.IntN(2)], MaxGroupBytes: []int{0, 3000}[r.IntN(2)], MaxBytes: []int{0, 5000}[r.IntN(2)],
+		MaxSize: []int{0, 4}[r.IntN(2)], MaxRecordBytes: []int{0, 900}[r.IntN(2)], MaxGroupBytes: []int{0, 3000}[r.IntN(2)], Members: &Memory{Max: []int{256 << 20, 6000}[r.IntN(2)]}, Offsets: &Memory{Max: []int{1 << 30, 1000}[r.IntN(2)]},
 		NewID: func() string { m.ids++; return fmt.Sprint(m.ids) }}
-	m.shard, m.follower = New(m.options), New(m.options)
+	m.shard, m.follower = New(m.options), New(Options{})
 	for i := range 8 {
 		c := &modelClient{group: []string{"g", "h"}[i%2], version: r.IntN(3)}
 		if r.IntN(3) == 0 {
@@ -270,11 +270,16 @@ func (m *model) commit(c *modelClient) {
 			Partitions: []CommitPartition{{Partition: m.r.Int32N(3), Offset: m.next, LeaderEpoch: -1, Metadata: wire.Str("md")}}})
 	}
 	code := m.shard.Commit(m.now, r)
-	if g := m.shard.groups[c.group]; code == wire.None && g.state != Empty && (r.Generation != g.generation || g.byID[r.Member] == nil) {
+	if g := m.shard.groups[c.group]; code == wire.None && g != nil && g.state != Empty && (r.Generation != g.generation || g.byID[r.Member] == nil) {
 		m.t.Errorf("%s of generation %d commits to\n%s", r.Member, r.Generation, m.shard)
 	}
 	for _, topic := range r.Topics {
-		if p := topic.Partitions[0]; p.Code != code {
+		p := topic.Partitions[0]
+		if full := p.Code == wire.CoordinatorNotAvailable && m.options.Offsets.Max < 1<<30; full && code == wire.None {
+			if _, held := m.acked[modelKey{c.group, topic.Name, p.Partition}]; held {
+				m.t.Errorf("there is no room for an offset that is there")
+			}
+		} else if p.Code != code {
 			m.t.Errorf("a commit is answered with %s and %s", code, p.Code)
 		} else if code == wire.None {
 			m.acked[modelKey{c.group, topic.Name, p.Partition}] = p.Offset
@@ -359,6 +364,7 @@ func (m *model) restart() {
 	m.life++
 	clear(m.open)
 	clear(m.told)
+	m.shard.Release()
 	m.shard = New(m.options)
 	for _, r := range m.log {
 		if err := m.shard.Replay(r.Key, r.Value); err != nil {
@@ -398,7 +404,7 @@ func (m *model) nonsense(c *modelClient) {
 		g := m.shard.groups[c.group]
 		r := &CommitRequest{Group: c.group, Member: id, Instance: instance, Generation: generation, RetentionMs: -1,
 			Topics: []CommitTopic{{Name: "t", Partitions: []CommitPartition{{Partition: 9, Offset: -7}}}}}
-		if m.shard.Commit(m.now, r) == wire.None {
+		if m.shard.Commit(m.now, r) == wire.None && r.Topics[0].Partitions[0].Code == wire.None {
 			m.acked[modelKey{c.group, "t", 9}] = -7
 			if g != nil && generation >= 0 && (g.generation != generation || g.byID[id] == nil) {
 				m.t.Errorf("%s of generation %d commits to\n%s", id, generation, m.shard)
@@ -415,10 +421,10 @@ func (m *model) check() {
 		m.log = append(m.log, r)
 		m.printed = append(m.printed, r.String())
 	}
-	held, size := 0, 0
+	held, size, stored := 0, 0, 0
 	for id, g := range m.shard.groups {
 		verify(m.t, m.shard, g)
-		size += g.bytes
+		size += g.bytes + groupBytes(id)
 		f := m.follower.groups[id]
 		if f == nil {
 			m.t.Errorf("a follower does not know %s", id)
@@ -441,7 +447,9 @@ func (m *model) check() {
 		}
 		for topic, offsets := range g.offsets {
 			held += len(offsets)
+			stored += topicOverhead + len(topic)
 			for p, c := range offsets {
+				stored += offsetOverhead + len(c.metadata)
 				if want, ok := m.acked[modelKey{id, topic, p}]; !ok || want != c.offset {
 					m.t.Errorf("%s %s-%d is %d, acknowledged was %d", id, topic, p, c.offset, want)
 				}
@@ -451,8 +459,11 @@ func (m *model) check() {
 	if held != len(m.acked) || len(m.follower.groups) != len(m.shard.groups) {
 		m.t.Errorf("%d offsets of %d that were acknowledged; a follower has %d groups of %d", held, len(m.acked), len(m.follower.groups), len(m.shard.groups))
 	}
-	if size != m.shard.bytes {
-		m.t.Errorf("the groups take %d bytes, counted %d", size, m.shard.bytes)
+	if n := m.options.Members.Used(); size != n || size != m.shard.members.bytes {
+		m.t.Errorf("the groups take %d bytes, counted %d and %d", size, n, m.shard.members.bytes)
+	}
+	if n := m.options.Offsets.Used(); stored != n || stored != m.shard.offsets.bytes {
+		m.t.Errorf("the offsets take %d bytes, counted %d and %d", stored, n, m.shard.offsets.bytes)
 	}
 	for i, x := range m.shard.timers.heap {
 		if x.index != i+1 || x.due < x.at {

@@ -2,6 +2,7 @@ package group
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -26,7 +27,7 @@ func (s *Shard) Commit(now int64, r *CommitRequest) wire.Code {
 	}
 	expiresAt := int64(-1)
 	if r.RetentionMs != -1 {
-		expiresAt = now + r.RetentionMs
+		expiresAt = now + min(r.RetentionMs, math.MaxInt64-now)
 	}
 	size := 0
 	for i := range r.Topics {
@@ -43,7 +44,16 @@ func (s *Shard) Commit(now int64, r *CommitRequest) wire.Code {
 	if size == 0 {
 		return wire.None
 	}
-	if g == nil {
+	isNew := g == nil
+	if isNew {
+		if !s.members.room(groupBytes(r.Group)) {
+			for i := range r.Topics {
+				for j := range r.Topics[i].Partitions {
+					r.Topics[i].Partitions[j].Code = wire.CoordinatorNotAvailable // clients try again
+				}
+			}
+			return wire.CoordinatorNotAvailable
+		}
 		g = s.create(now, r.Group)
 	}
 	buf := make([]byte, 0, size) // the records of a request share their bytes
@@ -57,11 +67,17 @@ func (s *Shard) Commit(now int64, r *CommitRequest) wire.Code {
 			}
 			c := offsets[p.Partition]
 			if c == nil {
+				if !s.offsets.room(offsetOverhead + len(p.Metadata.Value)) {
+					p.Code = wire.CoordinatorNotAvailable // as above
+					continue
+				}
 				c = &committed{}
 				offsets[p.Partition] = c
+				s.offsets.charge(offsetOverhead)
 			}
 			metadata := c.metadata
 			if metadata != p.Metadata.Value {
+				s.offsets.charge(len(p.Metadata.Value) - len(metadata))
 				metadata = strings.Clone(p.Metadata.Value)
 			}
 			*c = committed{offset: p.Offset, leaderEpoch: p.LeaderEpoch, metadata: metadata, topicID: t.ID, committedAt: now, expiresAt: expiresAt}
@@ -75,6 +91,9 @@ func (s *Shard) Commit(now int64, r *CommitRequest) wire.Code {
 			s.emit(buf[from:middle:middle], buf[middle:len(buf):len(buf)])
 		}
 		g.tidy(t.Name)
+	}
+	if isNew && len(g.offsets) == 0 {
+		s.drop(g) // there was no room for any
 	}
 	return wire.None
 }
@@ -126,13 +145,23 @@ func (g *group) topicOffsets(topic string) map[int32]*committed {
 		}
 		offsets = map[int32]*committed{}
 		g.offsets[strings.Clone(topic)] = offsets
+		g.shard.offsets.charge(topicOverhead + len(topic))
 	}
 	return offsets
 }
 
+// removeOffset takes an offset out, when there is one.
+func (g *group) removeOffset(topic string, partition int32) {
+	if c := g.offsets[topic][partition]; c != nil {
+		g.shard.offsets.charge(-offsetOverhead - len(c.metadata))
+		delete(g.offsets[topic], partition)
+	}
+}
+
 // tidy forgets a topic without offsets.
 func (g *group) tidy(topic string) {
-	if len(g.offsets[topic]) == 0 {
+	if offsets := g.offsets[topic]; offsets != nil && len(offsets) == 0 {
+		g.shard.offsets.charge(-topicOverhead - len(topic))
 		delete(g.offsets, topic)
 	}
 }
@@ -204,7 +233,7 @@ func (s *Shard) forget(g *group, topic string, which func(*committed) bool) (lef
 			left = true
 			continue
 		}
-		delete(offsets, p)
+		g.removeOffset(topic, p)
 		s.emit(appendOffsetKey(nil, g.id, topic, p), nil)
 	}
 	g.tidy(topic)
@@ -231,7 +260,7 @@ func (s *Shard) DeleteOffsets(now int64, r *DeleteOffsetsRequest) *DeleteOffsets
 		offsets := g.offsets[t.Name]
 		for _, p := range t.Partitions {
 			if offsets[p] != nil {
-				delete(offsets, p)
+				g.removeOffset(t.Name, p)
 				s.emit(appendOffsetKey(nil, g.id, t.Name, p), nil)
 			}
 		}

@@ -26,7 +26,7 @@ func (s *Shard) replayOffset(k *recordKey, value []byte) error {
 	g := s.groups[k.group]
 	if value == nil {
 		if g != nil {
-			delete(g.offsets[k.topic], k.partition)
+			g.removeOffset(k.topic, k.partition)
 			g.tidy(k.topic)
 		}
 		return nil
@@ -38,7 +38,9 @@ func (s *Shard) replayOffset(k *recordKey, value []byte) error {
 	if g == nil {
 		g = s.create(c.committedAt, k.group)
 	}
+	g.removeOffset(k.topic, k.partition)
 	g.topicOffsets(k.topic)[k.partition] = &c
+	s.offsets.charge(offsetOverhead + len(c.metadata))
 	return nil
 }
 
@@ -57,14 +59,13 @@ func (s *Shard) replayGroup(k *recordKey, value []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w (group %s)", err, k.group)
 	}
-	old := g
-	if old != nil {
-		s.drop(old)
+	var offsets map[string]map[int32]*committed
+	if g != nil {
+		offsets, g.offsets = g.offsets, nil
+		s.drop(g)
 	}
 	g = s.create(v.stateSince, k.group)
-	if old != nil {
-		g.offsets = old.offsets
-	}
+	g.offsets = offsets
 	g.generation, g.protocol, g.leader = v.generation, v.protocol, v.leader.Value
 	g.protocolType = wire.StrOrNull(v.protocolType)
 	for i := range v.members {

@@ -18,7 +18,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the traces print into thei
 // A trace is a script of a coordinator with what it prints: records with a +, answers with the number of their request. Time stands still but
 // for advance, which calls Advance whenever it is due. The lines of one block run one after the other:
 //
-//	options maxsize=2 maxmetadata= maxrecord= maxgroup= maxbytes= delay= retention=   a new shard
+//	options maxsize=2 maxmetadata= maxrecord= maxgroup= maxbytes= maxoffsets= delay= minsession= retention=   a new shard
 //	join GROUP [MEMBER] client=c instance= session=10000 rebalance=30000 type=consumer range:topic+topic roundrobin=bytes old skip
 //	                                       old: before KIP-394; skip: KIP-814
 //	sync GROUP MEMBER GENERATION instance= type= protocol= MEMBER:ASSIGNMENT ...
@@ -85,6 +85,13 @@ func runTrace(t *testing.T, script string) string {
 		fmt.Fprintf(&out, "%s\n----\n%s\n", input, tr.out.String())
 	}
 	return strings.TrimRight(out.String(), "\n") + "\n"
+}
+
+func memory(bytes int64) *Memory {
+	if bytes == 0 {
+		return nil
+	}
+	return &Memory{Max: int(bytes)}
 }
 
 type tracer struct {
@@ -161,8 +168,8 @@ func (tr *tracer) fresh(w *words) {
 	tr.now, tr.ids, tr.requests, tr.log = 100000, 0, 0, nil
 	tr.options = Options{
 		MaxSize: int(tr.number(w, "maxsize", 0)), MaxMetadataBytes: int(tr.number(w, "maxmetadata", 0)),
-		MaxRecordBytes: int(tr.number(w, "maxrecord", 0)), MaxGroupBytes: int(tr.number(w, "maxgroup", 0)), MaxBytes: int(tr.number(w, "maxbytes", 0)),
-		InitialRebalanceDelayMs: tr.number(w, "delay", 0), OffsetsRetentionMs: tr.number(w, "retention", 0),
+		MaxRecordBytes: int(tr.number(w, "maxrecord", 0)), MaxGroupBytes: int(tr.number(w, "maxgroup", 0)), Members: memory(tr.number(w, "maxbytes", 0)), Offsets: memory(tr.number(w, "maxoffsets", 0)),
+		InitialRebalanceDelayMs: tr.number(w, "delay", 0), MinSessionMs: tr.number(w, "minsession", 0), OffsetsRetentionMs: tr.number(w, "retention", 0),
 		NewID: func() string { tr.ids++; return strconv.Itoa(tr.ids) },
 	}
 	tr.shard = New(tr.options)
@@ -293,6 +300,7 @@ func (tr *tracer) line(w words) {
 		fmt.Fprintf(out, "#%d %v\n", n, s.Replay([]byte(key), []byte(value)))
 	case "reload":
 		tr.options.MaxSize = int(tr.number(&w, "maxsize", int64(tr.options.MaxSize)))
+		tr.shard.Release()
 		tr.shard = New(tr.options)
 		for _, r := range tr.log {
 			if err := tr.shard.Replay(r.Key, r.Value); err != nil {

@@ -31,8 +31,10 @@ const Topic = "__consumer_offsets"
 
 // Bounds of what clients can make us hold.
 const (
-	maxQueued      = 16 << 10 // tasks in one inbox
-	maxQueuedBytes = 64 << 20 // of the tasks in one inbox
+	maxQueued      = 16 << 10  // tasks in one inbox
+	maxQueuedBytes = 64 << 20  // of the tasks that are not decided, in all shards
+	maxMemberBytes = 256 << 20 // of groups and their members, in all shards
+	maxOffsetBytes = 1 << 30   // of committed offsets, in all shards
 )
 
 // Options of Groups.
@@ -63,6 +65,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.BatchBytes == 0 {
 		o.BatchBytes = 1_000_000
+	}
+	if o.Group.Members == nil {
+		o.Group.Members = &group.Memory{Max: maxMemberBytes}
+	}
+	if o.Group.Offsets == nil {
+		o.Group.Offsets = &group.Memory{Max: maxOffsetBytes}
 	}
 	if o.loadPatience == 0 {
 		o.loadPatience = time.Second

@@ -446,6 +446,51 @@ func TestOffsetsExpire(t *testing.T) {
 	}
 }
 
+// Shards share what groups and offsets may take, and give it back when they end.
+func TestShardsShareMemory(t *testing.T) {
+	w := newWorld(t, 8)
+	o := w.groups.o.Group
+	o.Offsets.Max = 40 << 10
+	refused := 0
+	var held []string
+	for i := range 400 {
+		id := fmt.Sprint("group-", i)
+		var code wire.Code
+		w.ask(id, func(s *group.Shard, now int64) {
+			r := &group.CommitRequest{Group: id, Generation: -1, RetentionMs: -1, Topics: []group.CommitTopic{{Name: "t", Partitions: []group.CommitPartition{{Offset: 1}}}}}
+			s.Commit(now, r)
+			code = r.Topics[0].Partitions[0].Code
+		}).wait(t)
+		if code == wire.None {
+			held = append(held, id)
+		} else {
+			refused++
+		}
+	}
+	if refused == 0 || len(held) < 100 || o.Offsets.Used() > o.Offsets.Max || o.Members.Used() == 0 {
+		t.Fatalf("%d of 400 commits are refused; offsets take %d bytes, groups %d", refused, o.Offsets.Used(), o.Members.Used())
+	}
+	offsets, members := o.Offsets.Used(), o.Members.Used()
+	for _, s := range w.groups.all() { // to be loaded again
+		s.mu.Lock()
+		s.failed = errForeign
+		s.mu.Unlock()
+		s.signal()
+	}
+	for _, id := range held {
+		if got := w.committed(id); got != 1 {
+			t.Fatalf("%s is at %d", id, got)
+		}
+	}
+	if o.Offsets.Used() != offsets || o.Members.Used() != members {
+		t.Errorf("offsets take %d bytes after a load, %d before; groups %d, %d before", o.Offsets.Used(), offsets, o.Members.Used(), members)
+	}
+	w.groups.Stop()
+	if o.Offsets.Used() != 0 || o.Members.Used() != 0 {
+		t.Errorf("stopped groups take %d and %d bytes", o.Offsets.Used(), o.Members.Used())
+	}
+}
+
 // Sessions run without requests.
 func TestTheTimerRuns(t *testing.T) {
 	w := newWorld(t, 1)

@@ -44,6 +44,7 @@ func (s *shard) load() error {
 	}
 	defer func() { <-s.groups.loading }()
 	if err := l.replay(); err != nil {
+		l.state.Release()
 		return err
 	}
 	s.state, s.epoch, s.end = l.state, l.epoch, l.next

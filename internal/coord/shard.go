@@ -443,6 +443,9 @@ func (s *shard) drop(err error) {
 	s.waiting.answer(code)
 	s.flight.clear()
 	s.gathered.clear()
+	if s.state != nil { // nil: a load has failed
+		s.state.Release()
+	}
 	s.state, s.scratch, s.armed = nil, nil, 0
 }
 
