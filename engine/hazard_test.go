@@ -257,3 +257,21 @@ func TestSyncOfTheTableIsSharedNotSkipped(t *testing.T) {
 	w.mem().SetHook(nil)
 	w.kill()
 }
+
+// A batch that does not fit what is left of an answer is not skipped, however well the first one of the next segment would fit.
+func TestReadSkipsNothing(t *testing.T) {
+	w := memWorld(t).open()
+	l := w.d.Log("t", testID, 0, Config{})
+	w.mustAppend(l, batch(1, 1000, 1), 1)
+	if err := l.Roll(); err != nil {
+		t.Fatal(err)
+	}
+	w.pump()
+	w.mustAppend(l, batch(1, 10, 1), 1)
+	s, err := l.Read(0, l.LogEnd(), 300, false, true)
+	if err != nil || s.Length != 0 {
+		t.Errorf("%d bytes, %v", s.Length, err)
+	}
+	s.Release()
+	w.close()
+}

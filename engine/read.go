@@ -56,14 +56,21 @@ func (l *Log) readView(v *view, offset, bound int64, maxBytes int, minOne, block
 			break
 		}
 		// The end of a segment, or a hole that compaction left there, is not the end of the log.
-		slice, err := s.Slice(max(offset, s.Base()), bound, maxBytes, minOne, block)
+		from := max(offset, s.Base())
+		slice, err := s.Slice(from, bound, maxBytes, minOne, block)
+		if err == nil && slice.Length == 0 && !minOne {
+			// Or there is a batch that does not fit: whatever follows in the next segment must not pass it.
+			if slice, err = s.Slice(from, bound, 0, true, block); err == nil && slice.Length > 0 {
+				slice.Release()
+				return vfs.Slice{}, nil
+			}
+		}
 		if errors.Is(err, segment.ErrWait) {
 			return slice, l.wait(s)
 		}
 		if err != nil || slice.Length > 0 {
 			return slice, err
 		}
-		slice.Release()
 	}
 	return vfs.Slice{}, nil
 }
