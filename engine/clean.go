@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 
@@ -114,6 +115,7 @@ type pass struct {
 	lastOf        map[int64]lastBatch // of active producers
 	txns          *cleanedTxns
 	entries       []index.Aborted // of the segment that is being written
+	at            int64           // where the last batch ended
 	done          Cleaned
 }
 
@@ -217,7 +219,7 @@ func (p *pass) learn() error {
 		if next <= p.dirt.first {
 			continue
 		}
-		err := p.read(s, max(p.dirt.first, s.Base()), func(b record.Batch, position int64) error {
+		err := p.read(s, max(p.dirt.first, s.Base()), next, func(b record.Batch, position int64) error {
 			return p.learnBatch(s, b, position, txns)
 		})
 		if errors.Is(err, errKeysFull) {
@@ -234,13 +236,17 @@ func (p *pass) learn() error {
 	return p.group()
 }
 
-// read calls fn for the batches of a segment from the one that holds offset on. It leaves the segment's files as open as it finds them: a log may
+// read calls fn for the batches of a segment, which ends at next, from the one that holds offset on. It leaves the segment's files as open as it finds them: a log may
 // have thousands.
-func (p *pass) read(s *segment.Segment, offset int64, fn func(b record.Batch, position int64) error) error {
+func (p *pass) read(s *segment.Segment, offset, next int64, fn func(b record.Batch, position int64) error) error {
 	opened := s.Opened()
+	p.at = s.Base()
 	err := p.c.scan.Scan(s, offset, func(b record.Batch, position int64) error {
 		if err := p.pace(len(b)); err != nil {
 			return err
+		}
+		if err := p.check(b, next); err != nil {
+			return p.corrupt(s, position, err)
 		}
 		return fn(b, position)
 	})
@@ -263,9 +269,6 @@ func (p *pass) next(i int) int64 {
 var errKeysFull = errors.New("the table of keys is full")
 
 func (p *pass) learnBatch(s *segment.Segment, b record.Batch, position int64, txns *cleanedTxns) error {
-	if err := b.CheckHeader(); err != nil {
-		return p.corrupt(s, position, err)
-	}
 	keys := &p.c.keys
 	if !txns.read(b) && !b.Control() {
 		full := false
@@ -284,6 +287,18 @@ func (p *pass) learnBatch(s *segment.Segment, b record.Batch, position int64, tx
 		}
 	}
 	keys.latest = max(keys.latest, b.LastOffset())
+	return nil
+}
+
+// check checks the header of the next batch, of a segment that ends at next. Its checksum does not cover the base offset.
+func (p *pass) check(b record.Batch, next int64) error {
+	if err := b.CheckHeader(); err != nil {
+		return err
+	}
+	if b.BaseOffset() < p.at || b.NextOffset() > next {
+		return fmt.Errorf("offsets %d to %d, where only those from %d to %d can be", b.BaseOffset(), b.LastOffset(), p.at, next-1)
+	}
+	p.at = b.NextOffset()
 	return nil
 }
 

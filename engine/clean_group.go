@@ -82,7 +82,7 @@ func (k *sink) copy(group []*segment.Segment) error {
 		p.l.mu.Lock()
 		p.txns.add(p.o.abortedOf(s.Base(), next))
 		p.l.mu.Unlock()
-		err := p.read(s, s.Base(), func(b record.Batch, position int64) error {
+		err := p.read(s, s.Base(), next, func(b record.Batch, position int64) error {
 			p.done.BytesBefore += int64(len(b))
 			last := s == k.final && position+int64(len(b)) == s.Size()
 			if err := k.batch(b, last); err != nil {
@@ -103,9 +103,6 @@ func (k *sink) copy(group []*segment.Segment) error {
 
 // batch writes what stays of one batch. last: it is the group's last one, which stays even if nothing is in it: it tells where the segment ends.
 func (k *sink) batch(b record.Batch, last bool) error {
-	if err := b.CheckHeader(); err != nil {
-		return err
-	}
 	p, c := k.p, k.p.c
 	discardable := p.txns.read(b)
 	horizon := b.DeleteHorizonMs()

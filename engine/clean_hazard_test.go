@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -539,6 +540,72 @@ func TestCleaningStopsAtDamage(t *testing.T) {
 	}
 	if again, err := readFile(w.fs, name); err != nil || string(again) != string(b) {
 		t.Error("the damaged file has changed")
+	}
+	w.close()
+}
+
+// What is not covered by a batch's checksum, its base offset, may be damaged, too.
+func TestCleaningStopsAtDamagedOffsets(t *testing.T) {
+	for _, by := range []int64{-3, 3, 1 << 40} {
+		w, l, m := keyedWorld(t, compactedConfig, 40)
+		l.Idle(w.now, 0)
+		w.pump()
+		name := join(w.path, "t-0", offsetName(0, logSuffix))
+		b, err := readFile(w.fs, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := 12 + binary.BigEndian.Uint32(b[8:]) // the second batch
+		at += 12 + binary.BigEndian.Uint32(b[at+8:])
+		binary.BigEndian.PutUint64(b[at:], uint64(int64(binary.BigEndian.Uint64(b[at:]))+by))
+		if err := writeFile(w.fs, name, b); err != nil {
+			t.Fatal(err)
+		}
+		var corrupt *segment.CorruptError
+		if done, err := NewCleaner(CleanerOptions{}).Clean(l, w.now, m.end); !errors.As(err, &corrupt) {
+			t.Errorf("by %d: cleaned: %+v %v", by, done, err)
+		}
+		if err := l.offline(); err != nil {
+			t.Fatal(err)
+		}
+		w.close()
+	}
+}
+
+// A segment that is larger than the topic's settings say now is recovered, truncated and cleaned like any other.
+func TestLoweredSegmentBytes(t *testing.T) {
+	w := memWorld(t).open()
+	config := Config{SegmentBytes: 1 << 20, IndexInterval: 100, Compacted: true, KeepAll: true, MinCleanableRatio: -1}
+	l := w.d.Log("t", testID, 0, config)
+	for i := range 12_000 {
+		w.mustAppend(l, batchOf(fmt.Sprint("k", i%11_000), "v", w.now), 1)
+	}
+	w.flush(l)
+	config.SegmentBytes = 4000
+	l.SetConfig(config)
+	w.kill()
+	w.boot = "boot-2"
+	w.open()
+	l = w.d.Log("t", testID, 0, config)
+	if err := w.ready(l); err != nil || l.LogEnd() != 12_000 {
+		t.Fatalf("recovered to %d, %v", l.LogEnd(), err)
+	}
+	if err := l.TruncateTo(11_999); err != nil {
+		t.Fatal(err)
+	}
+	w.mustAppend(l, batchOf("k999", "v", w.now), 1)
+	w.flush(l)
+	if err := l.Roll(); err != nil {
+		t.Fatal(err)
+	}
+	w.pump()
+	done, err := NewCleaner(CleanerOptions{}).Clean(l, w.now, l.LogEnd())
+	if err != nil || done.RecordsAfter != 11_000 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	got, err := w.read(l, 0, l.LogEnd())
+	if err != nil || len(got) != 11_000 {
+		t.Errorf("%d batches, %v", len(got), err)
 	}
 	w.close()
 }

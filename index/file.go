@@ -119,6 +119,34 @@ func (f *file) grow(h vfs.File, entries int) error {
 	return err
 }
 
+// Widen makes room for so many entries, beyond the limit if need be: then the mapping moves, so nobody may be looking anything up. After an error in
+// that the index is empty.
+func (f *file) Widen(entries int) error {
+	if entries > f.limit {
+		if err := f.with(os.O_RDWR, func(h vfs.File) error { return f.remap(h, entries) }); err != nil {
+			return err
+		}
+	}
+	return f.Grow(entries)
+}
+
+func (f *file) remap(h vfs.File, limit int) error {
+	n := f.n.Load()
+	err := f.Close()
+	f.mapping, f.b, f.limit = nil, nil, 0
+	f.n.Store(0)
+	if err != nil {
+		return err
+	}
+	m, err := h.Map(int64(limit)*int64(f.entrySize), vfs.MapOptions{Write: true})
+	if err != nil {
+		return err
+	}
+	f.mapping, f.b, f.limit = m, m.Bytes(), limit
+	f.n.Store(n)
+	return nil
+}
+
 // Room is the number of entries that can be appended before Grow.
 func (f *file) Room() int { return int(f.room.Load() - f.n.Load()) }
 

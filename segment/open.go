@@ -240,16 +240,11 @@ func (s *Segment) newBuilder(offsets, times int, position, timestamp, at int64) 
 }
 
 func (w *builder) add(b record.Batch, position int64) error {
-	const more = 4096
-	if w.f.offsets.Room() < 1 {
-		if err := w.f.offsets.Grow(w.f.offsets.Len() + more); err != nil {
-			return err
-		}
+	if err := reserve(w.f.offsets); err != nil {
+		return err
 	}
-	if w.f.times.Room() < 1 {
-		if err := w.f.times.Grow(w.f.times.Len() + more); err != nil {
-			return err
-		}
+	if err := reserve(w.f.times); err != nil {
+		return err
 	}
 	w.s.note(w.f, b, position, b.LastOffset())
 	if b.Count() == 0 && b.MaxTimestamp() > w.hollow {
@@ -258,11 +253,29 @@ func (w *builder) add(b record.Batch, position int64) error {
 	return nil
 }
 
+// reserve sees to it that an index has room for another entry. For how many it was mapped follows from the topic's settings, which may have changed
+// since the segment was written.
+func reserve(x interface {
+	Len() int
+	Room() int
+	Grow(entries int) error
+	Widen(entries int) error
+}) error {
+	const more = 4096
+	if x.Room() > 0 {
+		return nil
+	}
+	if err := x.Grow(x.Len() + more); err != nil || x.Room() > 0 {
+		return err
+	}
+	return x.Widen(x.Len() + more)
+}
+
 // end trims and closes; final adds the entry of a sealed segment.
 func (w *builder) end(final bool) error {
 	var err error
 	if final {
-		if err = w.f.times.Grow(w.f.times.Len() + 1); err == nil {
+		if err = reserve(w.f.times); err == nil {
 			if w.s.stamps.max < 0 { // nothing but empty batches: their time tells how old the segment is
 				w.s.stamps.max, w.s.stamps.offset = w.hollow, w.hollowAt
 			}

@@ -113,7 +113,7 @@ func (s *Segment) replace(offsets index.Offsets, times index.Times, size, next i
 
 // copy takes over the entries that lie below the new end.
 func (w *builder) copy(offsets index.Offsets, times index.Times, size, next int64) error {
-	if err := errors.Join(w.f.offsets.Grow(offsets.Len()), w.f.times.Grow(times.Len()+1)); err != nil {
+	if err := errors.Join(w.f.offsets.Widen(offsets.Len()), w.f.times.Widen(times.Len()+1)); err != nil {
 		return err
 	}
 	last := w.s.base - 1
