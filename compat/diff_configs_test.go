@@ -192,6 +192,10 @@ func incrementalAlter(c *talk) {
 		for _, kind := range []int8{0, 1, 3, 64, 99} {
 			c.ask("of kind "+itoa(int(kind)), v, changes(kmsg.ConfigResourceType(kind), a, "retention.ms=1"))
 		}
+		for _, kind := range []int8{16, 32} {
+			c.ask("of kind "+itoa(int(kind))+", unknown", v, changes(kmsg.ConfigResourceType(kind), "nobody", "no.such=1"))
+			c.ask("of kind "+itoa(int(kind))+", no name", v, changes(kmsg.ConfigResourceType(kind), "", "no.such=1"))
+		}
 		twice := changes(aTopic, a, "retention.ms=8000")
 		twice.Resources = append(twice.Resources, changes(aTopic, a, "retention.ms=9000").Resources...)
 		c.ask("the same resource twice", v, twice)
@@ -287,6 +291,21 @@ func brokerConfigs(c *talk) {
 			show()
 		}
 		c.ask("another broker", v, changes(aBroker, "2", "message.max.bytes=2000000"))
+		c.ask("a broker and a topic", v, func() *kmsg.IncrementalAlterConfigsRequest {
+			r := changes(aBroker, "1", "message.max.bytes=3000000")
+			r.Resources = append(r.Resources, changes(aTopic, a, "retention.ms=5").Resources...)
+			return r
+		}())
+		c.settled(aTopic, a, "retention.ms", "5")
+		c.settled(aBroker, "1", "message.max.bytes", "3000000")
+		c.ask("both back", v, func() *kmsg.IncrementalAlterConfigsRequest {
+			r := changes(aBroker, "1", "-message.max.bytes")
+			r.Resources = append(r.Resources, changes(aTopic, a, "-retention.ms").Resources...)
+			return r
+		}())
+		logger := kmsg.ConfigResourceTypeBrokerLogger
+		c.ask("a logger", v, changes(logger, "1", "kafka.server.KafkaApis=LOUD"))
+		c.ask("a logger of nobody", v, changes(logger, "2", "kafka.server.KafkaApis=WARN"))
 		c.ask("no broker", v, changes(aBroker, "x", "message.max.bytes=2000000"))
 		c.quiet(1, changes(aBroker, "2", "-message.max.bytes"))
 	})

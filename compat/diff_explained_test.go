@@ -24,7 +24,7 @@ func explanations() explanationTable {
 		{in: "coordinators", at: `.*of kind [12], .*`,
 			why: "transactions and share groups are not built: nothing coordinates them, and the answer says so"},
 		{in: "produce", at: `.*of nobody's transaction: .*`, why: "a request that names a transactional id is refused until there are transactions"},
-		{in: "topicconfigs", at: `.*Resources\[(CLIENT_METRICS|GROUP_CONFIG)/.*`,
+		{in: "topicconfigs|incremental", at: `.*Resources\[(CLIENT_METRICS|GROUP_CONFIG)/.*`,
 			why: "settings of telemetry (KIP-714) and of the newer kinds of groups come with these"},
 		{in: "brokerconfigs", at: `.*of broker '1?', per broker: .*ErrorMessage`, other: `"Cannot update these configs dynamically: .*`,
 			why: "listeners cannot be changed at run time"},

@@ -154,6 +154,16 @@ func coordinators(c *talk) {
 			})
 		}
 	}
+	offsets := "__consumer_offsets"
+	c.ask("where offsets are", 12, metadataOf(offsets))
+	c.ask("how offsets are kept", 4, describeConfigs(aTopic, offsets))
+	where := kmsg.NewPtrDescribeTopicPartitionsRequest()
+	where.Topics = append(where.Topics, kmsg.DescribeTopicPartitionsRequestTopic{Topic: offsets})
+	c.ask("where offsets are", 0, where)
+	c.ask("a setting of the offsets", 1, changes(aTopic, offsets, "segment.ms=1000000"))
+	c.settled(aTopic, offsets, "segment.ms", "1000000")
+	c.ask("and back", 1, changes(aTopic, offsets, "-segment.ms"))
+	c.ask("made again", 7, creation(topicOf(offsets, 1, 1)))
 	c.each(kmsg.FindCoordinator, func(v int16) {
 		for _, kind := range []int8{0, 1, 2, 3, -1} {
 			keys := []string{"a", ""}
@@ -220,9 +230,11 @@ func listGroups(c *talk) {
 	worker.kind = "connect"
 	c.stable(worker)
 	c.quiet(8, commitOf(c.own("simple"), a, 0, 5))
-	joining := c.member("n", c.own("joining"), 7)
-	p := joining.joining("first")
-	c.awaitGroup(joining.group, "PreparingRebalance", 1)
+	// A group that is between two generations for as long as it is looked at.
+	here, joining := c.member("h", c.own("joining"), 7), c.member("n", c.own("joining"), 7)
+	c.stable(here)
+	p := joining.joining("the second")
+	c.awaitGroup(joining.group, "PreparingRebalance", 2)
 	c.each(kmsg.ListGroups, func(v int16) {
 		list := func(label string, states, types []string) {
 			r := kmsg.NewPtrListGroupsRequest()
@@ -260,6 +272,7 @@ func listGroups(c *talk) {
 		c.ask("with operations", v, r)
 		c.ask("none", v, kmsg.NewPtrConsumerGroupDescribeRequest())
 	})
+	here.joined(here.begin("follows", 7, here.join()))
 	joining.joined(p)
 	c.ask("not synced yet", 5, describeGroups(joining.group))
 	c.askList("not synced yet", 5, kmsg.NewPtrListGroupsRequest())

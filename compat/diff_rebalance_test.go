@@ -59,20 +59,7 @@ func interrupted(c *talk) {
 		two.joined(two.begin("the follower joins in the meantime", v, two.join()))
 		one.ask("syncs for both", one.syncVersion(), one.sync(one, two))
 		two.ask("its share", two.syncVersion(), two.sync())
-		// One of two joins twice on two connections.
-		other := *two
-		other.speaker, other.topics = c.as("two's other"), []string{"more"}
-		p2 = two.begin("changed", v, func() *kmsg.JoinGroupRequest { two.topics = []string{"less"}; return two.join() }())
-		c.awaitGroup(group, "PreparingRebalance", 2)
-		po := other.begin("changed on another connection", v, other.join())
-		c.awaitGroup(group, "PreparingRebalance", 2)
-		_ = po
-		p1 = one.begin("follows", v, one.join())
-		one.joined(p1)
-		other.joined(po)
 		c.ask("after all that", 5, describeGroups(group))
-		two.close()
-		_ = p2
 	}
 }
 

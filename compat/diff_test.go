@@ -33,7 +33,7 @@ type talking struct {
 // alike is the configuration of both brokers.
 var alike = []string{
 	"auto.create.topics.enable=true",
-	"group.initial.rebalance.delay.ms=1000",
+	"group.initial.rebalance.delay.ms=1500",
 	"num.partitions=2",
 	"offsets.topic.num.partitions=4",
 	"offset.metadata.max.bytes=100",

@@ -157,6 +157,32 @@ func TestAmplificationIsBounded(t *testing.T) {
 		{"DeleteTopics 4, names of two letters", wire.KeyDeleteTopics, 4, func(n int) []byte {
 			return append(binary.AppendUvarint(nil, uint64(n/3)), bytesOf("\x03ab", n+8)...)
 		}, true},
+		{"JoinGroup 6, protocols without a name or metadata", wire.KeyJoinGroup, 6, func(n int) []byte {
+			body := append([]byte("\x02g\x00\x00\x00\x01\x00\x00\x00\x01\x01\x00\x02c"), binary.AppendUvarint(nil, uint64(n/3))...)
+			return append(body, bytesOf("\x01\x01\x00", n+8)...)
+		}, true},
+		{"JoinGroup 6, a protocol with much metadata", wire.KeyJoinGroup, 6, func(n int) []byte {
+			body := append([]byte("\x02g\x00\x00\x00\x01\x00\x00\x00\x01\x01\x00\x02c\x02\x02r"), binary.AppendUvarint(nil, uint64(n+1))...)
+			return append(append(body, make([]byte, n)...), 0, 0)
+		}, false},
+		{"LeaveGroup 5, members without an id", wire.KeyLeaveGroup, 5, func(n int) []byte {
+			body := append([]byte("\x02g"), binary.AppendUvarint(nil, uint64(n/4))...)
+			return append(body, bytesOf("\x01\x00\x00\x00", n+8)...)
+		}, true},
+		{"OffsetFetch 9, groups without topics", wire.KeyOffsetFetch, 9, func(n int) []byte {
+			return append(binary.AppendUvarint(nil, uint64(n/8)), bytesOf("\x01\x00\x00\x00\x00\x00\x01\x00", n+8)...)
+		}, true},
+		{"OffsetFetch 9, a group with topics without partitions", wire.KeyOffsetFetch, 9, func(n int) []byte {
+			body := append([]byte("\x02\x02g\x00\x00\x00\x00\x00"), binary.AppendUvarint(nil, uint64(n/3))...)
+			return append(body, bytesOf("\x01\x01\x00", n+8)...)
+		}, true},
+		{"DescribeGroups 5, groups of two letters", wire.KeyDescribeGroups, 5, func(n int) []byte {
+			return append(binary.AppendUvarint(nil, uint64(n/3)), bytesOf("\x03ab", n+8)...)
+		}, true},
+		{"IncrementalAlterConfigs 1, settings without a name", wire.KeyIncrementalAlterConfigs, 1, func(n int) []byte {
+			body := append([]byte("\x02\x02\x02t"), binary.AppendUvarint(nil, uint64(n/4))...)
+			return append(body, bytesOf("\x01\x00\x00\x00", n+8)...)
+		}, true},
 		{"Metadata 8, ten thousand topics of a length people use", wire.KeyMetadata, 8, func(int) []byte {
 			r := kmsg.NewPtrMetadataRequest()
 			r.Version = 8
