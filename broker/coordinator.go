@@ -34,9 +34,13 @@ var (
 func (n *Node) newGroups() *coord.Groups {
 	c := n.config
 	o := coord.Options{
-		Table:     n.table,
-		Now:       n.options.Now,
-		Log:       n.log.With("topic", coord.Topic),
+		Table: n.table,
+		Now:   n.options.Now,
+		Log:   n.log.With("topic", coord.Topic),
+		Exists: func(topic string, id wire.UUID) bool {
+			t := n.table.Topic(topic)
+			return t != nil && (id.IsZero() || t.ID == id)
+		},
 		ExpireMs:  c.Int64("offsets.retention.check.interval.ms"),
 		LoadBytes: min(c.Int("offsets.load.buffer.size"), 16<<20),
 		Codec:     record.Codec(c.Int("offsets.topic.compression.codec")),

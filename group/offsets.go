@@ -276,6 +276,16 @@ func (s *Shard) TopicRemoved(now int64, topic string, id wire.UUID) {
 	}
 }
 
+// RemoveGoneTopics removes every group's offsets of topics that do not exist.
+func (s *Shard) RemoveGoneTopics(exists func(topic string, id wire.UUID) bool) {
+	for _, groupID := range slices.Sorted(maps.Keys(s.groups)) {
+		g := s.groups[groupID]
+		for _, topic := range slices.Sorted(maps.Keys(g.offsets)) {
+			s.forget(g, topic, func(c *committed) bool { return !exists(topic, c.topicID) })
+		}
+	}
+}
+
 // Expire removes offsets past their retention, and groups without members that have none left (KIP-211). It is called every
 // offsets.retention.check.interval.ms.
 func (s *Shard) Expire(now int64) {

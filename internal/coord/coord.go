@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf16"
 
@@ -33,6 +34,7 @@ const Topic = "__consumer_offsets"
 const (
 	maxQueued      = 16 << 10  // tasks in one inbox
 	maxQueuedBytes = 64 << 20  // of the tasks that are not decided, in all shards
+	maxExpireMs    = 1 << 40   // between two searches: 35 years
 	maxMemberBytes = 256 << 20 // of groups and their members, in all shards
 	maxOffsetBytes = 1 << 30   // of committed offsets, in all shards
 )
@@ -43,6 +45,10 @@ type Options struct {
 	Group group.Options
 	Now   func() int64 // milliseconds since 1970
 	Log   *slog.Logger
+
+	// Exists tells whether a topic is there, under this id unless it is zero. A shard that is loaded forgets the offsets of others: it may not have
+	// run when they were deleted, or the crash came first. nil: all are there.
+	Exists func(topic string, id wire.UUID) bool
 
 	ExpireMs   int64        // time between two searches for offsets that have expired; 0: 600,000
 	LoadBytes  int          // read at a time from a log; 0: 1 MiB
@@ -60,6 +66,7 @@ func (o Options) withDefaults() Options {
 	if o.ExpireMs == 0 {
 		o.ExpireMs = 600_000
 	}
+	o.ExpireMs = min(o.ExpireMs, maxExpireMs)
 	if o.LoadBytes == 0 {
 		o.LoadBytes = 1 << 20
 	}
@@ -84,6 +91,7 @@ type Groups struct {
 	loading chan struct{} // holds one for each log that is being replayed: half of the processors stay with those who are served already
 	running sync.WaitGroup
 	turns   turns
+	queued  atomic.Int64 // bytes of the tasks that are not decided
 
 	mu     sync.Mutex
 	shards map[int32]*shard // by partition

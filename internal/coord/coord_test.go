@@ -2,6 +2,7 @@ package coord
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -314,6 +315,9 @@ func TestTheInboxIsBounded(t *testing.T) {
 	large := &result{done: make(chan struct{})}
 	close(hold)
 	w.committed("g")
+	if n := w.groups.queued.Load(); n != 0 {
+		t.Errorf("%d bytes are queued when all is decided", n)
+	}
 	w.groups.Submit("g", &Task{Bytes: maxQueuedBytes + 1, Answer: func(code wire.Code) { large.code = code; close(large.done) }})
 	if code := large.wait(t); code != wire.CoordinatorNotAvailable {
 		t.Errorf("a task of more than all bytes: %v", code)
@@ -423,6 +427,87 @@ func TestTopicRemoved(t *testing.T) {
 		if got := w.committed(fmt.Sprint("g", i)); got != -1 {
 			t.Fatalf("g%d is at %d after a restart", i, got)
 		}
+	}
+}
+
+// A commit that came before its topic was removed does not bring its offset back.
+func TestTopicRemovedUnderACommit(t *testing.T) {
+	w := newWorld(t, 1)
+	w.slow = true
+	w.commit("g", 1).wait(t)
+	hold, held := make(chan struct{}), make(chan struct{})
+	w.ask("g", func(*group.Shard, int64) { close(held); <-hold })
+	<-held
+	last := w.commit("g", 2)
+	w.groups.TopicRemoved("t", wire.UUID{})
+	close(hold)
+	last.wait(t)
+	if got := w.committed("g"); got != -1 {
+		t.Errorf("the group is at %d of a topic that is gone", got)
+	}
+}
+
+// What a crash has kept from being removed is removed when the log is loaded, for good.
+func TestOffsetsOfGoneTopicsAreNotLoaded(t *testing.T) {
+	w := newWorld(t, 1)
+	w.commit("g", 1).wait(t)
+	w.restart(1, false)
+	w.groups.o.Exists = func(topic string, id wire.UUID) bool { return topic != "t" || !id.IsZero() }
+	if got := w.committed("g"); got != -1 {
+		t.Errorf("the group is at %d of a topic that is gone", got)
+	}
+	w.await("the removal", func() bool { return w.commit("h", 1).wait(t) == wire.None })
+	w.restart(1, false)
+	if got := w.committed("g"); got != -1 {
+		t.Errorf("the group is at %d after a restart", got)
+	}
+}
+
+// The longest time between two searches for what has expired is not none.
+func TestExpiryHardlyEver(t *testing.T) {
+	w := newWorld(t, 1)
+	w.groups.Stop()
+	w.groups = New(Options{Table: w.table, Now: w.now.Load, ExpireMs: math.MaxInt64})
+	w.commit("g", 1).wait(t)
+	s := w.groups.all()[0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if due := s.due(); due <= s.now || time.Duration(due-s.now)*time.Millisecond <= 0 {
+		t.Errorf("the shard is due at %d, it is %d", due, s.now)
+	}
+}
+
+// What is queued in all shards together is bounded, and counted until it is decided or turned away.
+func TestShardsShareTheRoomForTasks(t *testing.T) {
+	w := newWorld(t, 2)
+	codes := make(chan wire.Code, 3)
+	hold := make(chan struct{})
+	for i := range int32(2) {
+		held := make(chan struct{})
+		task := &Task{Answer: func(wire.Code) {}}
+		task.Decide = func(*group.Shard, int64) { close(held); <-hold; task.Ready() }
+		w.groups.SubmitTo(i, task)
+		<-held
+	}
+	for i := range int32(3) {
+		task := &Task{Bytes: maxQueuedBytes / 2, Answer: func(code wire.Code) { codes <- code }}
+		task.Decide = func(*group.Shard, int64) { task.Ready() }
+		w.groups.SubmitTo(i%2, task)
+	}
+	select {
+	case code := <-codes:
+		if code != wire.CoordinatorNotAvailable {
+			t.Errorf("a third half gets %v", code)
+		}
+	default:
+		t.Error("a third half is taken")
+	}
+	w.groups.all()[0].resign()
+	close(hold)
+	<-codes
+	<-codes
+	if n := w.groups.queued.Load(); n != 0 {
+		t.Errorf("%d bytes are queued when nothing is", n)
 	}
 }
 

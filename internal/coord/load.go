@@ -51,6 +51,9 @@ func (s *shard) load() error {
 	s.now = max(s.now, s.groups.o.Now())
 	s.expireAt = s.now + s.groups.o.ExpireMs
 	s.state.Loaded(s.now)
+	if exists := s.groups.o.Exists; exists != nil {
+		s.state.RemoveGoneTopics(exists)
+	}
 	s.collect()
 	s.log.Debug("groups loaded", "leaderEpoch", s.epoch, "records", l.records, "offset", l.next, "took", time.Since(began))
 	return nil
@@ -71,7 +74,7 @@ func (s *shard) loadIsLate() {
 		queued = s.takeLocked()
 	}
 	s.inbox.Unlock()
-	queued.answer(wire.CoordinatorLoadInProgress)
+	s.groups.turnAway(&queued, wire.CoordinatorLoadInProgress)
 }
 
 func (l *loader) signal() {

@@ -43,7 +43,6 @@ type shard struct {
 		tasks   taskList
 		own     taskList // the broker's: never refused, kept until the shard serves
 		count   int
-		bytes   int
 		loading bool
 		refuse  wire.Code // what tasks are told at once; None: they are taken
 		landed  bool      // the batch under way is durable, or failed with err
@@ -120,7 +119,7 @@ func (s *shard) putOwn(t *Task) {
 func (s *shard) put(t *Task) {
 	s.inbox.Lock()
 	code := s.inbox.refuse
-	if code == wire.None && (s.inbox.count >= maxQueued || s.inbox.bytes+t.Bytes > maxQueuedBytes) {
+	if code == wire.None && (s.inbox.count >= maxQueued || !s.groups.makeRoom(t)) {
 		code = wire.CoordinatorNotAvailable
 	}
 	first := s.inbox.count == 0
@@ -128,7 +127,6 @@ func (s *shard) put(t *Task) {
 		t.shard = s
 		s.inbox.tasks.push(t)
 		s.inbox.count++
-		s.inbox.bytes += t.Bytes
 	}
 	s.inbox.Unlock()
 	switch {
@@ -150,13 +148,30 @@ func (s *shard) refuse(code wire.Code) {
 		queued = s.takeLocked()
 	}
 	s.inbox.Unlock()
-	queued.answer(code)
+	s.groups.turnAway(&queued, code)
 }
 
 func (s *shard) takeLocked() (l taskList) {
 	l, s.inbox.tasks = s.inbox.tasks, taskList{}
-	s.inbox.count, s.inbox.bytes = 0, 0
+	s.inbox.count = 0
 	return l
+}
+
+// makeRoom counts a task in that is not decided, if there is room.
+func (g *Groups) makeRoom(t *Task) bool {
+	if g.queued.Add(int64(t.Bytes)) > maxQueuedBytes {
+		g.queued.Add(int64(-t.Bytes))
+		return false
+	}
+	return true
+}
+
+// turnAway answers tasks that are not decided.
+func (g *Groups) turnAway(l *taskList, code wire.Code) {
+	for t := l.pop(); t != nil; t = l.pop() {
+		g.queued.Add(int64(-t.Bytes))
+		t.answer(code)
+	}
 }
 
 func (s *shard) signal() {
@@ -270,9 +285,8 @@ func (s *shard) due() int64 {
 func (s *shard) take() error {
 	s.inbox.Lock()
 	if s.queue.empty() {
-		s.queue, s.inbox.own = s.inbox.own, taskList{}
-		queued := s.takeLocked()
-		s.queue.join(&queued)
+		s.queue = s.takeLocked()
+		s.queue.join(&s.inbox.own) // a topic that was removed has its offsets removed, not committed anew by those who came before
 	}
 	down, err := s.inbox.landed, s.inbox.err
 	s.inbox.landed, s.inbox.err = false, nil
@@ -318,7 +332,9 @@ func (s *shard) decide() {
 		if t == nil {
 			return
 		}
+		bytes := int64(t.Bytes)
 		t.Decide(s.state, s.now)
+		s.groups.queued.Add(-bytes)
 		if !t.ready {
 			t.waits = true
 			s.waiting.push(t)
@@ -437,7 +453,7 @@ func (s *shard) drop(err error) {
 	s.groups.turns.end(s)
 	code := codeOf(err)
 	s.refuse(code)
-	s.queue.answer(code)
+	s.groups.turnAway(&s.queue, code)
 	s.flight.answers.answer(code)
 	s.gathered.answers.answer(code)
 	s.waiting.answer(code)
