@@ -14,10 +14,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -26,6 +28,7 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.record.TimestampType;
@@ -75,8 +78,21 @@ final class Producers {
     static String create(String bootstrap, String topic, int partitions, Map<String, String> config) throws Exception {
         try (Admin admin = Admin.create(properties(bootstrap))) {
             admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1).configs(config))).all().get(20, TimeUnit.SECONDS);
-            // Kafka answers before its brokers show the topic.
-            Steps.eventually(topic + " is shown", 20, () -> admin.listTopics().names().get().contains(topic));
+            // Kafka answers before its brokers lead the partitions. An idempotent producer that sends into this gap may have its second
+            // batch taken before its first, and then does not come out of it.
+            Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
+            for (int p = 0; p < partitions; p++) {
+                ends.put(new TopicPartition(topic, p), OffsetSpec.latest());
+            }
+            Steps.eventually("the partitions of " + topic + " have leaders", 20, () -> {
+                try {
+                    admin.listOffsets(ends).all().get();
+                    return true;
+                } catch (ExecutionException e) {
+                    that(e.getCause() instanceof UnknownTopicOrPartitionException, "the offsets of " + topic + " end with " + e.getCause());
+                    return false;
+                }
+            });
         }
         return topic;
     }
