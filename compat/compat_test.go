@@ -1,10 +1,11 @@
 //go:build compat
 
 // Package compat puts other people's clients in front of the real binary, and Kafka's own programs over its files: kcat (librdkafka),
-// franz-go and Kafka's Java tools. Run it by `make compat`, which fetches what it needs by setup.sh.
+// franz-go, Kafka's Java clients and tools, and the clients in Go, JavaScript and Python that the programs of clients/ drive. Run it by
+// `make compat`, which fetches what it needs by setup.sh.
 //
 // Every test runs a broker of its own, the binary built from ./cmd/millrace. With MILLRACE_COMPAT_BOOTSTRAP=host:port the
-// matrix of clients runs against a broker that runs already, whosever it is.
+// matrix of clients and the programs run against a broker that runs already, whosever it is.
 package compat
 
 import (
