@@ -2,6 +2,7 @@ package broker
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/group"
 	"github.com/millrace/millrace/wire"
@@ -24,6 +25,7 @@ type offsetFetch struct {
 	unknown [][]int // of each group: places in the request of topics whose ids are not known
 	req     wire.OffsetFetchRequest
 	got     []*group.FetchResponse
+	size    atomic.Int64 // of got as an answer, about
 }
 
 func (n *Node) handleOffsetFetch(c *call) {
@@ -45,8 +47,23 @@ func (n *Node) handleOffsetFetch(c *call) {
 	}
 	s.got = make([]*group.FetchResponse, len(s.groups))
 	n.askGroups(s.groups, len(c.body), func(sh *group.Shard, now int64, i int) {
-		s.got[i] = sh.FetchOffsets(now, &s.asks[i])
+		if s.size.Load() <= maxGroupAnswer { // else nobody will be told
+			s.got[i] = sh.FetchOffsets(now, &s.asks[i])
+			s.size.Add(int64(fetchedSize(s.got[i])))
+		}
 	}, s.answer)
+}
+
+// fetchedSize is about how many bytes the offsets of a group take.
+func fetchedSize(r *group.FetchResponse) (size int) {
+	for i := range r.Topics {
+		t := &r.Topics[i]
+		size += len(t.Name) + 20
+		for j := range t.Partitions {
+			size += len(t.Partitions[j].Metadata) + 24
+		}
+	}
+	return size
 }
 
 // oneGroup brings an old request into the shape of the new ones.
@@ -96,18 +113,16 @@ func (s *offsetFetch) ask(g *wire.OffsetFetchRequestGroup) {
 }
 
 func (s *offsetFetch) answer(codes []wire.Code) {
+	if s.size.Load() > maxGroupAnswer {
+		s.c.fail(errAnswerTooLarge)
+		return
+	}
 	resp := new(wire.OffsetFetchResponse)
 	resp.Default()
-	size := 0
 	for i := range s.groups {
 		rg := resp.AddGroup()
-		rg.GroupID, rg.ErrorCode = s.groups[i], codes[i]
-		if codes[i] == wire.None {
-			size += s.fill(rg, i)
-		}
-		if size > maxGroupAnswer {
-			s.c.fail(errAnswerTooLarge)
-			return
+		if rg.GroupID, rg.ErrorCode = s.groups[i], codes[i]; codes[i] == wire.None {
+			s.fill(rg, i)
 		}
 	}
 	if s.version < 8 {
@@ -116,8 +131,8 @@ func (s *offsetFetch) answer(codes []wire.Code) {
 	s.c.respond(func(dst []byte) []byte { return resp.Append(s.version, dst) })
 }
 
-// fill puts a group's offsets into the answer, in the order of the request. It returns about how many bytes they take.
-func (s *offsetFetch) fill(rg *wire.OffsetFetchResponseGroup, i int) (size int) {
+// fill puts a group's offsets into the answer, in the order of the request.
+func (s *offsetFetch) fill(rg *wire.OffsetFetchResponseGroup, i int) {
 	asked, unknown, got := s.req.Groups[i].Topics, s.unknown[i], s.got[i].Topics
 	for j := 0; len(got) > 0 || len(unknown) > 0; j++ {
 		if len(unknown) > 0 && unknown[0] == j {
@@ -141,15 +156,12 @@ func (s *offsetFetch) fill(rg *wire.OffsetFetchResponseGroup, i int) (size int) 
 		}
 		t := rg.AddGroupTopic()
 		t.Name, t.TopicID = g.Name, g.ID
-		size += len(g.Name) + 20
 		for k := range g.Partitions {
 			from, p := &g.Partitions[k], t.AddGroupPartition()
 			p.Index, p.CommittedOffset, p.CommittedLeaderEpoch, p.ErrorCode = from.Partition, from.Offset, from.LeaderEpoch, from.Code
 			p.Metadata = wire.Str(from.Metadata)
-			size += len(from.Metadata) + 24
 		}
 	}
-	return size
 }
 
 // flatten brings an answer into the shape of the old versions.

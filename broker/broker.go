@@ -71,6 +71,8 @@ type Node struct {
 	quorum         *quorum.Quorum
 	table          *replica.Table
 	groups         *coord.Groups
+	findGroups     sync.Once   // see loadGroups
+	groupsFound    atomic.Bool // it is done
 	server         *netio.Server
 	workers        *workers
 	fetchTimers    *timers // of parked fetches

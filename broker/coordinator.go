@@ -84,11 +84,14 @@ func newMemberID() string {
 // loadGroups starts the coordinators of the partitions that hold something, so that the sessions of their members run. It may have to look
 // into many folders: not on a loop.
 func (n *Node) loadGroups() {
-	for _, d := range n.dir.Partitions() {
-		if d.Topic == coord.Topic {
-			n.groups.Load(d.Partition)
+	n.findGroups.Do(func() {
+		for _, d := range n.dir.Partitions() {
+			if d.Topic == coord.Topic {
+				n.groups.Load(d.Partition)
+			}
 		}
-	}
+		n.groupsFound.Store(true)
+	})
 }
 
 // onImage follows the cluster image: the partitions first, then the groups that depend on them. On the quorum's goroutine.
@@ -182,8 +185,12 @@ func (n *Node) askGroups(ids []string, bytes int, decide func(s *group.Shard, no
 			for _, i := range places {
 				codes[i] = code
 			}
-			if left.Add(-1) == 0 {
+			switch {
+			case left.Add(-1) > 0:
+			case len(ids) == 1:
 				done(codes)
+			default:
+				n.workers.check.Go(func() { done(codes) }) // a long answer: not on a shard's goroutine
 			}
 		}))
 	}

@@ -139,7 +139,7 @@ func (w *groupWorld) step() {
 			w.s.TopicRemoved(w.now, "u", wire.UUID{byte(w.byte() % 3)})
 		}
 	case 11:
-		w.s.List([]string{"stable", "x"}, nil)
+		w.s.List(group.NewFilter([]string{"stable", "x"}, nil))
 	}
 }
 

@@ -28,21 +28,31 @@ func (s *Shard) Describe(groupID string) *Description {
 	return d
 }
 
-// List returns the groups, in order of their ids, whose state is one of states and whose type is one of types; no states or types at all are all
-// of them. Case does not matter. A name that no state or no type has matches nothing.
-func (s *Shard) List(states, types []string) []Listing {
+// Filter says which groups a list is of. The zero value is none.
+type Filter struct {
+	states [Dead + 1]bool
+}
+
+// NewFilter is of the groups whose state is one of states and whose type is one of types; no states or types at all are all of them. Case does
+// not matter. A name that no state or no type has matches nothing.
+func NewFilter(states, types []string) *Filter {
+	f := &Filter{}
 	if len(types) > 0 && !slices.ContainsFunc(types, func(t string) bool { return strings.EqualFold(t, "classic") }) {
-		return nil
+		return f
 	}
-	var wanted [Dead + 1]bool
-	for state := range wanted {
-		wanted[state] = len(states) == 0 || slices.ContainsFunc(states, func(name string) bool {
+	for state := range f.states {
+		f.states[state] = len(states) == 0 || slices.ContainsFunc(states, func(name string) bool {
 			return strings.EqualFold(strings.TrimSpace(name), State(state).String())
 		})
 	}
+	return f
+}
+
+// List returns the groups that a filter is of, in order of their ids.
+func (s *Shard) List(f *Filter) []Listing {
 	var out []Listing
 	for _, groupID := range slices.Sorted(maps.Keys(s.groups)) {
-		if g := s.groups[groupID]; wanted[g.state] {
+		if g := s.groups[groupID]; f.states[g.state] {
 			out = append(out, Listing{g.id, g.protocolType.Value, g.state})
 		}
 	}

@@ -250,7 +250,7 @@ func (tr *tracer) line(w words) {
 			types = strings.Split(v, ",")
 		}
 		fmt.Fprintf(out, "#%d list:", n)
-		for _, l := range s.List(states, types) {
+		for _, l := range s.List(NewFilter(states, types)) {
 			fmt.Fprintf(out, " %s/%s/%s", l.Group, l.ProtocolType, l.State)
 		}
 		out.WriteByte('\n')

@@ -525,7 +525,7 @@ func TestOffsetsExpire(t *testing.T) {
 		t.Errorf("after a restart the old offset is %d, the new one %d", w.committed("old"), w.committed("new"))
 	}
 	groups := 0
-	w.ask("old", func(s *group.Shard, _ int64) { groups = len(s.List(nil, nil)) }).wait(t)
+	w.ask("old", func(s *group.Shard, _ int64) { groups = len(s.List(group.NewFilter(nil, nil))) }).wait(t)
 	if groups != 1 {
 		t.Errorf("%d groups are left", groups)
 	}
