@@ -45,6 +45,7 @@ var alike = []string{
 // TestDifferential holds the same conversations with Apache Kafka 4.4 and with the binary under test, and compares the answers
 // field by field. diff_explained_test.go says which differences there may be.
 func TestDifferential(t *testing.T) {
+	budget(t, "differential", 100*time.Second)
 	only := regexp.MustCompile(*onlySpeak)
 	// Kafka is formatted without eligible leader replicas, which would set min.insync.replicas for the whole cluster.
 	startAlike := func() *server {
