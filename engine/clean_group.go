@@ -22,6 +22,7 @@ type sink struct {
 	to        *segment.Cleaned
 	final     *segment.Segment // the last one that is not empty
 	unchanged bool             // so far everything has stayed as it was
+	marker    int64            // the last marker of a transaction that goes; -1: none
 }
 
 // lastBatch is what must be kept of a producer, empty if need be: the batch at offset, or, of one that has only a marker in the log, any
@@ -50,7 +51,7 @@ func (p *pass) clean(group []*segment.Segment) error {
 	if err != nil {
 		return err
 	}
-	k := &sink{p: p, to: to, unchanged: len(group) == 1}
+	k := &sink{p: p, to: to, unchanged: len(group) == 1, marker: -1}
 	p.entries = nil
 	for _, s := range group {
 		if s.Size() > 0 {
@@ -127,6 +128,9 @@ func (k *sink) batch(b record.Batch, last bool) error {
 	p.done.RecordsBefore += int64(b.Count())
 	p.done.RecordsAfter += int64(n.Kept)
 	k.unchanged = k.unchanged && bytes.Equal(c.out, b)
+	if b.Control() && n.Kept < int(b.Count()) {
+		k.marker = b.LastOffset()
+	}
 	if len(c.out) == 0 {
 		return nil
 	}
@@ -177,7 +181,7 @@ func (k *sink) replace(group []*segment.Segment) error {
 	if err := k.to.Finish(); err != nil {
 		return err
 	}
-	if err := p.l.swap(p.o, group, k.to, p.now); err != nil {
+	if err := p.l.swap(p.o, group, k.to, k.marker, p.now); err != nil {
 		return err
 	}
 	p.done.Segments += len(group)

@@ -610,6 +610,70 @@ func TestLoweredSegmentBytes(t *testing.T) {
 	w.close()
 }
 
+// What was written down of the producers before a transaction ended says that it is open. Once its marker is compacted away, nobody may begin from
+// there: the transaction would stay open for ever, and with it what consumers of committed records may see.
+func TestMarkerThatIsGoneStaysCounted(t *testing.T) {
+	config := Config{SegmentBytes: 1000, Compacted: true, KeepAll: true, MinCleanableRatio: -1, DeleteRetentionMs: -1}
+	w := memWorld(t).open()
+	l := w.d.Log("t", testID, 0, config)
+	large := strings.Repeat("x", 600) // no two segments fit into one
+	add := func(b record.Batch) {
+		t.Helper()
+		w.mustAppend(l, b, 1)
+	}
+	roll := func() {
+		t.Helper()
+		w.flush(l)
+		if err := l.Roll(); err != nil {
+			t.Fatal(err)
+		}
+		w.pump()
+	}
+	of := func(sequence int32) record.Batch {
+		var b record.Builder
+		b.Reset(record.BuildOptions{Idempotent: true, Transactional: true, ProducerID: 7, BaseSequence: sequence})
+		b.Add(w.now, []byte("k"), []byte("v"))
+		_, out, _ := b.Build(nil)
+		return out
+	}
+	add(of(0))
+	add(batchOf("first", large, w.now))
+	roll() // its snapshot knows an open transaction
+	add(marker(7, 0, true, w.now))
+	add(batchOf("other", large, w.now))
+	add(batchOf("another", "v", w.now))
+	roll()
+	add(of(1)) // takes the place of the first record, and of the batch by which the producer is known
+	add(marker(7, 0, true, w.now))
+	roll()
+	c := NewCleaner(CleanerOptions{})
+	gone := false
+	for range 6 {
+		if _, err := c.Clean(l, w.now, l.LogEnd()); err != nil {
+			t.Fatal(err)
+		}
+		w.pump()
+		add(batchOf("more", "v", w.now))
+		roll()
+		w.now += 1000
+		got, err := w.read(l, 2, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone = got[0].BaseOffset() == 3
+	}
+	if !gone {
+		t.Fatal("the marker is still there")
+	}
+	if err := l.TruncateTo(4); err != nil {
+		t.Fatal(err)
+	}
+	if stable := l.LastStable(4); stable != 4 {
+		t.Errorf("the last stable offset is %d", stable)
+	}
+	w.close()
+}
+
 // A full disk ends a cleaning and nothing else.
 func TestCleaningOnAFullDisk(t *testing.T) {
 	w, l, m := keyedWorld(t, compactedConfig, 40)

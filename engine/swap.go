@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 
@@ -16,12 +17,19 @@ var errChanged = errors.New("the log changed while it was cleaned")
 
 // swap puts a cleaned segment in the place of a group of old ones. Readers go on in the old files until they look for the next segment; slices of
 // them stay valid. Whatever the moment of a crash, a start finds all of the old ones or all of the new one (see segment.Cleaned and resumeSwaps).
-func (l *Log) swap(o *opened, group []*segment.Segment, c *segment.Cleaned, now int64) error {
+// marker is the last end of a transaction that the new one does not have any more; -1: none.
+func (l *Log) swap(o *opened, group []*segment.Segment, c *segment.Cleaned, marker, now int64) error {
 	l.work.Lock()
 	defer l.work.Unlock()
 	at, err := l.placeOf(o, group)
 	if err != nil {
 		return err
+	}
+	if marker >= 0 {
+		// What was written down of the producers before this marker may tell of a transaction that nothing in the log would ever end.
+		l.noting.Lock()
+		l.dropState(o, marker+1, math.MaxInt64)
+		l.noting.Unlock()
 	}
 	if err := c.Commit(); err != nil {
 		return l.dir.fail(err)

@@ -13,13 +13,15 @@ func (s *Segment) Seal() {
 	}
 }
 
-// Idle closes the files (trimmed, when active) if they are open. The next Append or Slice opens them again. An appender's call.
+// Idle closes the files (trimmed, when active) if they are open. The next Append or Slice opens them again. An appender's call, and anybody's
+// for a sealed segment: beside Close one of the two lets the files go.
 func (s *Segment) Idle() {
 	if f := s.open.Load(); f != nil {
 		s.idleOffsets.Store(int32(f.offsets.Len()))
 		s.idleTimes.Store(int32(f.times.Len()))
-		s.open.Store(nil)
-		s.work.close(f)
+		if s.open.CompareAndSwap(f, nil) {
+			s.work.close(f)
+		}
 	}
 }
 
