@@ -19,7 +19,7 @@ type cleaner struct {
 	done  chan struct{}
 	ended chan cleaning // cleanings that have
 
-	busy        map[*replica.Partition]bool
+	busy        map[folder]bool
 	uncleanable map[*replica.Partition]bool // an error that will not go away: not tried again before a restart
 	throttle    throttle
 }
@@ -29,11 +29,20 @@ type cleaning struct {
 	err error
 }
 
+// folder is where a partition's files are. A cleaning of a topic that was deleted ends soon, but until then another one of that name must not be
+// cleaned beside it: their new files would have the same names.
+type folder struct {
+	topic string
+	index int32
+}
+
+func folderOf(p *replica.Partition) folder { return folder{p.Topic.Name, p.Index} }
+
 var errStopping = errors.New("the node stops")
 
 func newCleaner(n *Node) *cleaner {
 	c := &cleaner{n: n, stop: make(chan struct{}), done: make(chan struct{}), ended: make(chan cleaning)}
-	c.busy, c.uncleanable = map[*replica.Partition]bool{}, map[*replica.Partition]bool{}
+	c.busy, c.uncleanable = map[folder]bool{}, map[*replica.Partition]bool{}
 	c.throttle.stop = c.stop
 	return c
 }
@@ -90,7 +99,7 @@ func (c *cleaner) next() bool {
 			return false
 		default:
 		}
-		if !p.Topic.Config().CleanupCompact || c.busy[p] || c.uncleanable[p] {
+		if !p.Topic.Config().CleanupCompact || c.busy[folderOf(p)] || c.uncleanable[p] {
 			return true
 		}
 		dirt, err := p.Cleanable(c.n.now())
@@ -104,7 +113,7 @@ func (c *cleaner) next() bool {
 	if filthiest == nil {
 		return false
 	}
-	c.busy[filthiest] = true
+	c.busy[folderOf(filthiest)] = true
 	threads := max(c.n.config.Int64("log.cleaner.threads"), 1)
 	engineCleaner := engine.NewCleaner(engine.CleanerOptions{
 		KeyBytes:   max(c.n.config.Int64("log.cleaner.dedupe.buffer.size")/threads, 1),
@@ -121,7 +130,7 @@ func (c *cleaner) next() bool {
 
 // over takes note of a cleaning that has ended.
 func (c *cleaner) over(e cleaning) {
-	delete(c.busy, e.p)
+	delete(c.busy, folderOf(e.p))
 	if e.err != nil {
 		c.failed(e.p, e.err)
 	}

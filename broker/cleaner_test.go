@@ -206,6 +206,31 @@ func TestThrottledCleaningEndsWithTheNode(t *testing.T) {
 	}
 }
 
+// Nothing is cleaned while a cleaning of a deleted topic of that name may still write into its folder.
+func TestOneCleaningPerFolder(t *testing.T) {
+	n := startNodeIn(t, t.TempDir(), "log.cleaner.enable=false")
+	createTopic(t, n, "t", 1, "segment.ms", "1", "min.cleanable.dirty.ratio", "0.01", "cleanup.policy", "compact")
+	cl := newClient(t, n)
+	for i := range 3 {
+		r := &kgo.Record{Topic: "t", Key: []byte("k"), Timestamp: time.UnixMilli(int64(1_700_000_000_000 + 1000*i))}
+		if err := cl.ProduceSync(testContext(t), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cl.Close()
+	c := newCleaner(n)
+	c.busy[folder{"t", 0}] = true
+	if c.next() {
+		t.Fatal("two cleanings in one folder")
+	}
+	c.over(cleaning{p: n.table.Lookup("t", 0)})
+	if !c.next() {
+		t.Fatal("no cleaning was begun")
+	}
+	c.over(<-c.ended)
+	stopNode(t, n)
+}
+
 // setTopic changes one setting by the controller's decision.
 func setTopic(t *testing.T, n *Node, topic, name, value string) {
 	t.Helper()
