@@ -115,11 +115,12 @@ func (c *cleaner) next() bool {
 	}
 	c.busy[folderOf(filthiest)] = true
 	threads := max(c.n.config.Int64("log.cleaner.threads"), 1)
+	p := &pacer{throttle: &c.throttle, rate: func() float64 { return c.n.config.Float("log.cleaner.io.max.bytes.per.second") }}
 	engineCleaner := engine.NewCleaner(engine.CleanerOptions{
 		KeyBytes:   max(c.n.config.Int64("log.cleaner.dedupe.buffer.size")/threads, 1),
 		LoadFactor: c.n.config.Float("log.cleaner.io.buffer.load.factor"),
 		IOBytes:    max(int(c.n.config.Int64("log.cleaner.io.buffer.size")/threads/2), 1),
-		Pace:       c.pace,
+		Pace:       p.pace,
 	})
 	go func() {
 		_, err := filthiest.Clean(engineCleaner, c.n.now())
@@ -147,48 +148,73 @@ func (c *cleaner) failed(p *replica.Partition, err error) {
 	}
 }
 
-// pace is called for every batch that is read or written.
-func (c *cleaner) pace(bytes int) error {
-	return c.throttle.take(bytes, c.n.config.Float)
+// pacer is what one cleaning does between two batches: it yields, keeps to the rate of all, and rests when it is in the way.
+type pacer struct {
+	throttle *throttle
+	rate     func() float64
+	bytes    int       // since the last yield
+	last     time.Time // of the last yield
 }
 
 const (
-	// yieldBytes is after how many bytes the cleaner lets others run: it never has a processor for longer than it takes to copy so many.
+	// yieldBytes is after how many bytes the cleaner lets others run: it never has a processor for longer than it takes to go through so many.
 	yieldBytes = 16 << 10
+	// A chunk of so many bytes takes some ten microseconds. When it took congested, something else wants the processors or the disk: the cleaner rests
+	// as long as it was kept waiting, up to longestRest, and has neither meanwhile.
+	congested   = 2 * time.Millisecond
+	longestRest = 20 * time.Millisecond
 	// throttleWindow is for how long a rate may be made up for.
 	throttleWindow = time.Second
 	// shortestWait is what a throttled cleaner does not begin to sleep for.
 	shortestWait = 5 * time.Millisecond
 )
 
+// pace is called for every batch that is read or written.
+func (p *pacer) pace(bytes int) error {
+	if p.bytes += bytes; p.bytes < yieldBytes {
+		return nil
+	}
+	now := time.Now()
+	var rest time.Duration
+	if took := now.Sub(p.last); took > congested && !p.last.IsZero() {
+		rest = min(took, longestRest)
+	}
+	wait := p.throttle.take(p.bytes, p.rate(), now)
+	if wait < shortestWait {
+		wait = 0
+	}
+	p.bytes = 0
+	err := p.throttle.sleep(max(wait, rest))
+	runtime.Gosched()
+	p.last = time.Now()
+	return err
+}
+
 // throttle holds all cleanings together to log.cleaner.io.max.bytes.per.second.
 type throttle struct {
 	stop <-chan struct{}
 
 	mu      sync.Mutex
-	bytes   int // since the last yield
-	counted int // since began
+	counted int // bytes since began
 	began   time.Time
 }
 
-func (t *throttle) take(bytes int, setting func(string) float64) error {
+// take counts bytes and returns how long to wait after them.
+func (t *throttle) take(bytes int, rate float64, now time.Time) time.Duration {
 	t.mu.Lock()
-	if t.bytes += bytes; t.bytes < yieldBytes {
-		t.mu.Unlock()
-		return nil
-	}
-	rate := setting("log.cleaner.io.max.bytes.per.second")
+	defer t.mu.Unlock()
 	due := func() time.Duration { return time.Duration(min(float64(t.counted)/rate, 3600) * float64(time.Second)) }
-	now := time.Now()
 	passed := now.Sub(t.began)
 	if passed > max(due(), throttleWindow) {
 		t.began, t.counted, passed = now, 0, 0
 	}
-	t.counted += t.bytes
-	t.bytes = 0
-	wait := due() - passed
-	t.mu.Unlock()
-	if wait >= shortestWait {
+	t.counted += bytes
+	return due() - passed
+}
+
+// sleep ends early, with an error, when the node stops.
+func (t *throttle) sleep(wait time.Duration) error {
+	if wait > 0 {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {
@@ -200,7 +226,6 @@ func (t *throttle) take(bytes int, setting func(string) float64) error {
 	case <-t.stop:
 		return errStopping
 	default:
+		return nil
 	}
-	runtime.Gosched()
-	return nil
 }

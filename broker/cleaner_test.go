@@ -248,10 +248,10 @@ func TestThrottleKeepsToItsRate(t *testing.T) {
 		at     time.Duration // at least
 		atMost time.Duration
 	}{{1e6, 250 * time.Millisecond, patience}, {math.MaxFloat64, 0, patience / 10}} {
-		th := throttle{stop: make(chan struct{})}
+		p := pacer{throttle: &throttle{stop: make(chan struct{})}, rate: func() float64 { return test.rate }}
 		began := time.Now()
 		for range 300 {
-			if err := th.take(1000, func(string) float64 { return test.rate }); err != nil {
+			if err := p.pace(1000); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -261,8 +261,8 @@ func TestThrottleKeepsToItsRate(t *testing.T) {
 	}
 	stop := make(chan struct{})
 	close(stop)
-	th := throttle{stop: stop}
-	if err := th.take(1<<20, func(string) float64 { return 1 }); !errors.Is(err, errStopping) {
+	p := pacer{throttle: &throttle{stop: stop}, rate: func() float64 { return 1 }}
+	if err := p.pace(1 << 20); !errors.Is(err, errStopping) {
 		t.Errorf("after the end: %v", err)
 	}
 }

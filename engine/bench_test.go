@@ -2,11 +2,13 @@ package engine
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/millrace/millrace/internal/vfs"
+	"github.com/millrace/millrace/wire/record"
 )
 
 var recoveryBytes = flag.Int64("recovery.bytes", 256<<20, "bytes that BenchmarkRecovery writes into 16 partitions")
@@ -112,6 +114,50 @@ func BenchmarkRecovery(b *testing.B) {
 			g.wg.Wait()
 			if _, err := os.Stat(dir); err != nil {
 				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// BenchmarkClean compacts 8 MiB of keyed records, half of which stay: what it takes a byte that is cleaned.
+func BenchmarkClean(b *testing.B) {
+	for _, codec := range []record.Codec{record.None, record.LZ4, record.Zstd} {
+		b.Run(codec.String(), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				w := memWorld(b).open()
+				l := w.d.Log("t", testID, 0, Config{SegmentBytes: 1 << 20, Compacted: true, KeepAll: true, MinCleanableRatio: -1})
+				value := make([]byte, 500)
+				var size int64
+				for i := range 512 {
+					var wr record.Builder
+					wr.Reset(record.BuildOptions{Codec: codec})
+					for j := range 32 {
+						wr.Add(w.now, fmt.Appendf(nil, "key-%d", (i*32+j)%8000), value)
+					}
+					_, batch, err := wr.Build(nil)
+					if err != nil {
+						b.Fatal(err)
+					}
+					w.mustAppend(l, batch, 1)
+					size += int64(wr.Size())
+				}
+				w.flush(l)
+				if err := l.Roll(); err != nil {
+					b.Fatal(err)
+				}
+				w.pump()
+				c := NewCleaner(CleanerOptions{})
+				b.SetBytes(size)
+				b.StartTimer()
+				if done, err := c.Clean(l, w.now, l.LogEnd()); err != nil || done.Segments == 0 {
+					b.Fatal(done, err)
+				}
+				b.StopTimer()
+				w.pump()
+				w.close()
+				b.StartTimer()
 			}
 		})
 	}
