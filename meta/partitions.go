@@ -12,7 +12,8 @@ type MorePartitions struct {
 }
 
 // CreatePartitions decides on new partitions of topics, each topic by itself, unless they are too many together. A name that the request has
-// twice is refused both times, in one result. The codes and texts are Kafka's.
+// twice is refused both times, in one result. The codes and texts are Kafka's, except that Kafka lets internal topics grow, and with the next start
+// finds neither groups nor offsets any more.
 func CreatePartitions(im *Image, topics []MorePartitions, rand Rand) ([]Record, []TopicResult) {
 	var records []Record
 	results := make([]TopicResult, 0, len(topics))
@@ -56,6 +57,8 @@ func createPartitions(im *Image, t *MorePartitions, rand Rand) ([]Record, TopicR
 	have := len(topic.Partitions)
 	more := int(t.Count) - have
 	switch {
+	case Internal(t.Name):
+		return nil, refuse(wire.InvalidTopicException, "The number of partitions of the internal topic %s cannot be changed: what it holds would be looked for in others.", t.Name)
 	case more == 0:
 		return nil, refuse(wire.InvalidPartitions, "Topic already has %d partition(s).", have)
 	case more < 0:
