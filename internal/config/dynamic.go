@@ -142,6 +142,18 @@ func (c *Config) checkWhole(set map[string]string, oneBroker bool) error {
 	if is.int64("log.cleaner.dedupe.buffer.size")/(1<<20) < is.int64("log.cleaner.threads") {
 		return refused("requirement failed: log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.")
 	}
+	invalid := func(why string) error {
+		return refused("Invalid value org.apache.kafka.common.config.ConfigException: " + why + " for configuration Invalid dynamic configuration")
+	}
+	switch before, after := was.int64("log.cleaner.threads"), is.int64("log.cleaner.threads"); {
+	case after == before:
+	case after < 1:
+		return invalid("Log cleaner threads should be at least 1")
+	case after < before/2:
+		return invalid(fmt.Sprintf("Log cleaner threads cannot be reduced to less than half the current value %d", before))
+	case after > 2*before:
+		return invalid(fmt.Sprintf("Log cleaner threads cannot be increased to more than double the current value %d", before))
+	}
 	for _, name := range threadPools {
 		before, after, why := was.int64(name), is.int64(name), ""
 		switch {
@@ -152,8 +164,7 @@ func (c *Config) checkWhole(set map[string]string, oneBroker bool) error {
 		default:
 			continue
 		}
-		return refused(fmt.Sprintf("Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for %s=%d, %s %d "+
-			"for configuration Invalid dynamic configuration", name, after, why, before))
+		return invalid(fmt.Sprintf("Dynamic thread count update validation failed for %s=%d, %s %d", name, after, why, before))
 	}
 	return nil
 }

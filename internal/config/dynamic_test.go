@@ -87,6 +87,11 @@ func TestDynamicMistakesAreToldInKafkasWords(t *testing.T) {
 			"value should not be greater than double the current value 8 for configuration Invalid dynamic configuration", ""},
 		{settings{"background.threads": "3"}, "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for background.threads=3, " +
 			"value should be at least half the current value 10 for configuration Invalid dynamic configuration", ""},
+		{settings{"log.cleaner.threads": "0"}, "Invalid value org.apache.kafka.common.config.ConfigException: Log cleaner threads should be at least 1 " +
+			"for configuration Invalid dynamic configuration", ""},
+		{settings{"log.cleaner.threads": "3"}, "Invalid value org.apache.kafka.common.config.ConfigException: Log cleaner threads cannot be increased to more than " +
+			"double the current value 1 for configuration Invalid dynamic configuration", ""},
+		{settings{"log.cleaner.threads": "2"}, "<nil>", ""},
 		{settings{"num.io.threads": "16", "num.network.threads": "1"}, "<nil>", ""},
 		{settings{"principal.builder.class": "x"}, "Invalid value x for configuration principal.builder.class: Java classes cannot be loaded", ""},
 	} {
