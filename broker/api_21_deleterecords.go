@@ -29,37 +29,65 @@ func (n *Node) handleDeleteRecords(c *call) {
 		c.fail(errTooManyPartitions)
 		return
 	}
-	resp := new(wire.DeleteRecordsResponse)
-	resp.Default()
+	d := &recordsDeletion{n: n, c: c}
+	d.resp.Default()
 	order, offsets := deletions(req)
 	for _, name := range order {
-		rt := resp.AddTopic()
+		rt := d.resp.AddTopic()
 		rt.Name = name
 		for _, index := range slices.Sorted(maps.Keys(offsets[name])) {
 			rp := rt.AddPartition()
 			rp.Index = index
+			d.parts = append(d.parts, deletion{topic: len(d.resp.Topics) - 1, place: len(rt.Partitions) - 1, offset: offsets[name][index]})
 		}
 	}
-	var left atomic.Int64
-	left.Store(1)
-	answer := func() {
-		if left.Add(-1) == 0 {
-			c.respond(func(dst []byte) []byte { return resp.Append(c.header.Version, dst) })
-		}
+	if len(d.parts) == 0 {
+		d.answer()
+		return
 	}
-	for i := range resp.Topics {
-		rt := &resp.Topics[i]
-		for j := range rt.Partitions {
-			rp := &rt.Partitions[j]
-			left.Add(1)
-			n.workers.cold.Go(func() { // it waits for the disk; several at a time share a flush
-				start, err := n.deleteRecords(rt.Name, rp.Index, offsets[rt.Name][rp.Index])
-				rp.LowWatermark, rp.ErrorCode = start, codeOf(err)
-				answer()
-			})
-		}
+	d.left.Store(int64(len(d.parts)))
+	for range min(len(d.parts), deletionsAtOnce) {
+		n.workers.cold.Go(d.one)
 	}
-	answer()
+}
+
+// deletionsAtOnce is how many partitions of one request are dealt with at a time: they wait for the disk, and several share a flush. The others are
+// not queued yet, so that whoever else needs a worker comes in between.
+const deletionsAtOnce = 8
+
+// recordsDeletion is one request in work.
+type recordsDeletion struct {
+	n     *Node
+	c     *call
+	resp  wire.DeleteRecordsResponse
+	parts []deletion
+	next  atomic.Int64 // place in parts of what is not begun
+	left  atomic.Int64 // not ended
+}
+
+// deletion is one partition of the answer, and what is asked of it.
+type deletion struct {
+	topic, place int
+	offset       int64
+}
+
+// one deals with the next partition.
+func (d *recordsDeletion) one() {
+	at := d.parts[d.next.Add(1)-1]
+	rt := &d.resp.Topics[at.topic]
+	rp := &rt.Partitions[at.place]
+	start, err := d.n.deleteRecords(rt.Name, rp.Index, at.offset)
+	rp.LowWatermark, rp.ErrorCode = start, codeOf(err)
+	switch left := d.left.Add(-1); {
+	case left == 0:
+		d.answer()
+	case left >= deletionsAtOnce: // the others that are under way take the rest
+		d.n.workers.cold.Go(d.one)
+	}
+}
+
+func (d *recordsDeletion) answer() {
+	d.c.respond(func(dst []byte) []byte { return d.resp.Append(d.c.header.Version, dst) })
 }
 
 // deletions are the offsets asked for, by topic and partition. A partition that is named twice is dealt with once: the last offset counts, as

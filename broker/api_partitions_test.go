@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -353,6 +354,46 @@ func TestDeleteRecords26(t *testing.T) {
 			}
 		}
 		a.restart()
+	}
+}
+
+// A request that names very many partitions does not fill the queue of those who wait for the disk.
+func TestDeleteRecordsLeavesRoomForOthers(t *testing.T) {
+	a := startAdminNode(t)
+	a.mustCreate(newTopic("d", 100, 1))
+	cold := &a.workers.cold
+	hold := make(chan struct{})
+	for range cold.max {
+		cold.Go(func() { <-hold })
+	}
+	partitions := map[int32]int64{}
+	for i := range int32(100) {
+		partitions[i] = -1
+	}
+	answer := make(chan map[int32]kmsg.DeleteRecordsResponseTopicPartition)
+	go func() { answer <- a.deleteRecords(2, partitions, "d") }()
+	queued := 0
+	await(t, "the request", func() bool {
+		cold.mu.Lock()
+		defer cold.mu.Unlock()
+		queued = cold.n
+		return queued > 0
+	})
+	for range 2 * runtime.GOMAXPROCS(0) { // its loop has come to others since: no more of it comes
+		ask[*kmsg.ApiVersionsResponse](dial(t, a.Node), kmsg.NewPtrApiVersionsRequest())
+	}
+	cold.mu.Lock()
+	queued = cold.n
+	cold.mu.Unlock()
+	if queued > 16 {
+		t.Errorf("%d partitions are queued at once", queued)
+	}
+	close(hold)
+	got := <-answer
+	for i := range int32(100) {
+		if p, ok := got[i]; !ok || p.ErrorCode != 0 || p.LowWatermark != 0 {
+			t.Fatalf("partition %d: %+v", i, got[i])
+		}
 	}
 }
 
