@@ -27,7 +27,7 @@ type Options struct {
 	OffsetsRetentionMs      int64 // of offsets that no member needs; 0 is 7 days
 
 	// Members is the memory of all groups and their members, Offsets that of all committed offsets. Shards may share them; nil is 256 MiB and 1 GiB.
-	// When it is used up there are no new groups, members and offsets; what is there stays, and goes on.
+	// When it is used up there are no new groups, members and offsets; what is there stays, and goes on: members may grow by a quarter of it.
 	Members, Offsets *Memory
 
 	// NewID returns a fresh random uuid as text, 36 characters. Member ids are made of it. It has no default.

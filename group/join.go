@@ -48,11 +48,12 @@ func (s *Shard) Join(now int64, r *JoinRequest, done func(*JoinResponse)) {
 		s.emitGroup(g.id, g.value())
 	}
 	more := r.size(protocols)
+	room := s.members.room
 	if m := g.byID[r.Member]; m != nil {
-		more = protocolBytes(protocols) - protocolBytes(m.protocols)
+		more, room = protocolBytes(protocols)-protocolBytes(m.protocols), s.members.reserve
 	}
 	switch {
-	case !s.members.room(more):
+	case !room(more):
 		done(refusedJoin(r.Member, wire.CoordinatorNotAvailable)) // clients try again
 	case !s.accepts(g, r.Member, more):
 		if m := g.byID[r.Member]; m != nil {

@@ -23,8 +23,13 @@ func (a *account) charge(bytes int) {
 	a.memory.used.Add(int64(bytes))
 }
 
-// room tells whether there are bytes left.
-func (a *account) room(bytes int) bool { return bytes <= 0 || a.memory.Used()+bytes <= a.memory.Max }
+// room tells whether there are bytes left for somebody new.
+func (a *account) room(bytes int) bool { return a.memory.Used()+bytes <= a.memory.Max }
+
+// reserve tells whether there are bytes left for somebody who is there already: a quarter more, so that groups go on when others have filled the memory.
+func (a *account) reserve(bytes int) bool {
+	return bytes <= 0 || a.memory.Used()+bytes <= a.memory.Max+a.memory.Max/4
+}
 
 // Release gives back what the shard takes of the memory that it shares. It must not be used afterwards.
 func (s *Shard) Release() {

@@ -65,7 +65,7 @@ func (s *Shard) assign(now int64, g *group, assignments []Assignment) {
 			m.assign(a.Data) // a view, until it is known to be kept
 		}
 	}
-	if !s.fits(g) || !s.members.room(1) {
+	if !s.fits(g) || !s.members.reserve(1) {
 		s.refuseSyncs(now, g, wire.UnknownServerError)
 		s.prepare(now, g)
 		return
