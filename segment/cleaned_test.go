@@ -95,7 +95,7 @@ func TestCleanedSegments(t *testing.T) {
 				t.Errorf("%s: offset 4 is looked for at %d, %v", test.name, head.BaseOffset(), err)
 			}
 			sl.Release()
-			if x, times, err := s.IndexSizes(); err != nil || x == 0 || times == 0 {
+			if x, times, err := s.IndexSizes(); err != nil || x == 0 || (times == 0) != (test.found < 0) { // Kafka's tools look for the records
 				t.Errorf("%s: index files of %d and %d bytes, %v", test.name, x, times, err)
 			}
 			if err := s.Close(true); err != nil {

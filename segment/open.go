@@ -202,6 +202,9 @@ func (s *Segment) checkIndexes() error {
 			_, timestamp, offset, _, err = s.lastEntries()
 		}
 	}
+	if err == nil && timestamp < 0 {
+		timestamp, offset, err = s.hollow()
+	}
 	if err != nil {
 		return fmt.Errorf("segment %s: %w", s.name(), err)
 	}
@@ -213,12 +216,30 @@ func (s *Segment) checkIndexes() error {
 	return nil
 }
 
+// hollow is the largest timestamp of a segment of which no record has one. Compaction may leave nothing but empty batches: no index entry can speak
+// of them, but their time tells how old the segment is.
+func (s *Segment) hollow() (timestamp, offset int64, err error) {
+	timestamp, offset = -1, s.base
+	err = s.withLog(func(r *reader) error {
+		for at := int64(0); at < r.limit; {
+			b, err := r.header(at)
+			if err != nil {
+				return err
+			}
+			if t := b.MaxTimestamp(); t > timestamp {
+				timestamp, offset = t, b.LastOffset()
+			}
+			at += int64(b.Size())
+		}
+		return nil
+	})
+	return timestamp, offset, err
+}
+
 // builder writes index files anew, or from an entry on.
 type builder struct {
 	s *Segment // scratch: only what note uses
 	f *files
-
-	hollow, hollowAt int64 // largest timestamp of a batch without records, and its last offset
 }
 
 // newBuilder begins with the given entries kept, the last of them for the batch at position, and the largest timestamp up to there.
@@ -236,7 +257,7 @@ func (s *Segment) newBuilder(offsets, times int, position, timestamp, at int64) 
 	if err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
-	return &builder{s: scratch, f: &files{offsets: x, times: t}, hollow: record.NoTimestamp}, nil
+	return &builder{scratch, &files{offsets: x, times: t}}, nil
 }
 
 func (w *builder) add(b record.Batch, position int64) error {
@@ -247,9 +268,6 @@ func (w *builder) add(b record.Batch, position int64) error {
 		return err
 	}
 	w.s.note(w.f, b, position, b.LastOffset())
-	if b.Count() == 0 && b.MaxTimestamp() > w.hollow {
-		w.hollow, w.hollowAt = b.MaxTimestamp(), b.LastOffset()
-	}
 	return nil
 }
 
@@ -276,9 +294,6 @@ func (w *builder) end(final bool) error {
 	var err error
 	if final {
 		if err = reserve(w.f.times); err == nil {
-			if w.s.stamps.max < 0 { // nothing but empty batches: their time tells how old the segment is
-				w.s.stamps.max, w.s.stamps.offset = w.hollow, w.hollowAt
-			}
 			w.f.times.MaybeAppend(w.s.stamps.max, w.s.stamps.offset)
 		}
 	}
