@@ -28,6 +28,7 @@ type commitTask struct {
 	codes  []wire.Code         // of the request's topics; None: see the commit
 	code   wire.Code           // of the commit as a whole
 	parts  []group.CommitPartition
+	ends   []int // of each of the request's topics: where its part of parts ends
 	resp   wire.OffsetCommitResponse
 }
 
@@ -76,15 +77,15 @@ func (t *commitTask) sort(n *Node) bool {
 		t.parts = make([]group.CommitPartition, 0, count)
 	}
 	t.parts = t.parts[:0] // no longer grows: the topics below have views of it
-	t.codes = t.codes[:0]
+	t.codes, t.ends = t.codes[:0], t.ends[:0]
 	for i := range r.Topics {
 		rt := &r.Topics[i]
 		topic, err := n.topic(rt.Name, rt.TopicID, t.byID)
-		t.codes = append(t.codes, codeOf(err))
+		from := len(t.parts)
+		t.codes, t.ends = append(t.codes, codeOf(err)), append(t.ends, from)
 		if err != nil {
 			continue
 		}
-		from := len(t.parts)
 		for j := range rt.Partitions {
 			p := &rt.Partitions[j]
 			if _, exists := topic.Partition(p.Index); !exists {
@@ -93,6 +94,7 @@ func (t *commitTask) sort(n *Node) bool {
 			t.parts = append(t.parts, group.CommitPartition{Partition: p.Index, LeaderEpoch: p.CommittedLeaderEpoch, Offset: p.CommittedOffset,
 				Metadata: p.CommittedMetadata})
 		}
+		t.ends[i] = len(t.parts)
 		if len(t.parts) > from {
 			t.commit.Topics = append(t.commit.Topics, group.CommitTopic{Name: topic.Name, ID: topic.ID, Partitions: t.parts[from:len(t.parts):len(t.parts)]})
 		}
@@ -125,7 +127,7 @@ func (t *commitTask) answer(code wire.Code) {
 			switch {
 			case t.codes[i] != wire.None:
 				ap.ErrorCode = t.codes[i]
-			case next == len(t.parts) || t.parts[next].Partition != ap.Index:
+			case next == t.ends[i] || t.parts[next].Partition != ap.Index:
 				ap.ErrorCode = wire.UnknownTopicOrPartition
 			default:
 				if ap.ErrorCode = code; code == wire.None {
@@ -153,8 +155,8 @@ func (t *commitTask) free() {
 	clear(t.commit.Topics)
 	clear(t.parts)
 	t.commit = group.CommitRequest{Topics: t.commit.Topics[:0]}
-	if cap(t.parts) > maxKept {
-		t.parts, t.commit.Topics = nil, nil
+	if max(cap(t.parts), cap(t.codes)) > maxKept {
+		t.parts, t.codes, t.ends, t.commit.Topics = nil, nil, nil, nil
 	}
 	commitTasks.Put(t)
 }

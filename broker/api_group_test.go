@@ -459,6 +459,24 @@ func TestTheFirstListIsWhole(t *testing.T) {
 	}
 }
 
+// Every partition has its own answer, whatever partitions of that number the next topic has.
+func TestCommitOfPartitionsThatDoNotExist(t *testing.T) {
+	n := startNode(t)
+	createTopic(t, n, "one", 1)
+	createTopic(t, n, "six", 6)
+	c := coordinated(t, n)
+	req := commitRequest(8, "g", "one", 0, 5)
+	req.Topics = append(req.Topics, commitRequest(8, "g", "six", 5, 6).Topics...)
+	got := ask[*kmsg.OffsetCommitResponse](c, req)
+	for i, want := range [][]wire.Code{{wire.None, wire.UnknownTopicOrPartition}, {wire.None, wire.UnknownTopicOrPartition}} {
+		for j := range want {
+			if p := got.Topics[i].Partitions[j]; wire.Code(p.ErrorCode) != want[j] {
+				t.Errorf("%s-%d: %v, want %v", got.Topics[i].Topic, p.Partition, wire.Code(p.ErrorCode), want[j])
+			}
+		}
+	}
+}
+
 // 10,000 groups commit, are listed, and are there again after the broker was killed.
 func TestTenThousandGroups(t *testing.T) {
 	const groups, connections = 10_000, 8
