@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/wire/record"
@@ -303,6 +304,78 @@ func crashCompaction(t *testing.T, seed uint64, op, keep int, kept bool, log *by
 		w.pump()
 	}
 	return ended, h.cleanings, nil
+}
+
+// The power goes in the middle of a swap, and again at every single operation of the start that finishes it.
+func TestCrashWhileASwapIsFinished(t *testing.T) {
+	if *crashOne != "" {
+		t.Skip("one crash of the other test is wanted")
+	}
+	config := Config{SegmentBytes: 500, IndexInterval: 100, Compacted: true, KeepAll: true, DeleteRetentionMs: 100, MinCleanableRatio: -1}
+	swaps, again := 0, 0
+	for seed := uint64(1); swaps < 12; seed++ {
+		w := memWorld(t)
+		fs := w.mem()
+		renamed, crashed := 0, false
+		at := 1 + int(seed%8) // how many operations after a log file got the suffix of a swap
+		fs.SetHook(func(kind, name string) error {
+			switch {
+			case crashed:
+				return errCrashed
+			case renamed > 0 && kind != "read" && kind != "stat" && kind != "readdir":
+				if renamed++; renamed > at {
+					crashed = true
+					return errCrashed
+				}
+			case kind == "rename" && strings.HasSuffix(name, logSuffix+cleanedSuffix):
+				renamed = 1
+			}
+			return nil
+		})
+		h := &compacting{next: map[int64]int32{}}
+		w.open()
+		h.live(w, w.d.Log("t", testID, 0, config), rand.New(rand.NewPCG(seed, 79)), 60)
+		w.jobs = nil
+		fs.SetHook(nil)
+		if !crashed {
+			continue
+		}
+		swaps++
+		for op := 0; ; op++ {
+			middle := fs.CrashClone(rand.New(rand.NewPCG(seed, 1)), []int{0, 50, 100}[seed%3])
+			n := 0
+			middle.SetHook(func(kind, name string) error {
+				if kind == "read" || kind == "stat" || kind == "readdir" {
+					return nil
+				}
+				if n++; n > op {
+					return errCrashed
+				}
+				return nil
+			})
+			w2 := newWorld(t, middle, "/data")
+			w2.boot, w2.now = "boot-2", w.now
+			if d, err := OpenDir(w2.options()); err == nil {
+				w2.d = d
+				_ = w2.ready(d.Log("t", testID, 0, config))
+			}
+			w2.jobs = nil
+			ended := n <= op
+			middle.SetHook(nil)
+			w3 := newWorld(t, middle.CrashClone(rand.New(rand.NewPCG(seed, uint64(op))), []int{100, 0, 50}[op%3]), "/data")
+			w3.boot, w3.now = "boot-3", w.now
+			w3.open()
+			if err := h.check(w3, w3.d.Log("t", testID, 0, config), false); err != nil {
+				t.Fatalf("seed %d, %d operations after the rename, the start crashed at operation %d: %v", seed, at, op, err)
+			}
+			w3.close()
+			again++
+			if ended {
+				break
+			}
+		}
+	}
+	t.Logf("%d swaps, %d starts were interrupted", swaps, again)
 }
 
 func flushed(l *Log) error {

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/millrace/millrace/index"
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/segment"
 	"github.com/millrace/millrace/wire"
@@ -672,6 +674,30 @@ func TestMarkerThatIsGoneStaysCounted(t *testing.T) {
 		t.Errorf("the last stable offset is %d", stable)
 	}
 	w.close()
+}
+
+// An aborted transaction ends where the index says, also when its marker is not in the log: what the producer has committed since is not dropped.
+func TestAbortedTransactionWithoutMarker(t *testing.T) {
+	var kept []index.Aborted
+	txns := newCleanedTxns(func(a index.Aborted) { kept = append(kept, a) })
+	later := index.Aborted{ProducerID: 7, FirstOffset: 20, LastOffset: 21, LastStable: 20}
+	txns.add([]index.Aborted{{ProducerID: 7, FirstOffset: 0, LastOffset: 5}, later})
+	at := func(offset int64, b record.Batch) record.Batch {
+		b.Stamp(offset, 1)
+		return b
+	}
+	if !txns.read(at(0, transactional(7, 0, 0, 1, 1))) {
+		t.Error("an aborted batch stays")
+	}
+	if txns.read(at(10, transactional(7, 0, 1, 1, 1))) {
+		t.Error("a committed batch is dropped")
+	}
+	if txns.read(at(11, marker(7, 0, true, 1))) {
+		t.Error("its marker is dropped")
+	}
+	if !txns.read(at(20, transactional(7, 0, 2, 1, 1))) || txns.read(at(21, marker(7, 0, false, 1))) || !slices.Equal(kept, []index.Aborted{later}) {
+		t.Errorf("of a later transaction %v is kept", kept)
+	}
 }
 
 // A full disk ends a cleaning and nothing else.

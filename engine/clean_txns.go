@@ -43,7 +43,7 @@ func (t *cleanedTxns) read(b record.Batch) (discard bool) {
 	for len(t.pending) > 0 && t.pending[0].FirstOffset <= b.LastOffset() {
 		a := t.pending[0]
 		t.pending = t.pending[1:]
-		if t.aborted[a.ProducerID] == nil && a.LastOffset >= b.BaseOffset() {
+		if is := t.aborted[a.ProducerID]; (is == nil || is.LastOffset < a.FirstOffset) && a.LastOffset >= b.BaseOffset() {
 			t.aborted[a.ProducerID] = &cleanedAbort{Aborted: a}
 		}
 	}
@@ -53,10 +53,11 @@ func (t *cleanedTxns) read(b record.Batch) (discard bool) {
 	case !b.Transactional():
 		return false
 	}
-	if a := t.aborted[b.ProducerID()]; a != nil {
+	if a := t.aborted[b.ProducerID()]; a != nil && a.LastOffset >= b.BaseOffset() {
 		a.met = true
 		return true
 	}
+	delete(t.aborted, b.ProducerID()) // its marker was not met: what the index says ends there all the same
 	t.committed[b.ProducerID()] = true
 	return false
 }
