@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -698,6 +699,80 @@ func TestAbortedTransactionWithoutMarker(t *testing.T) {
 	if !txns.read(at(20, transactional(7, 0, 2, 1, 1))) || txns.read(at(21, marker(7, 0, false, 1))) || !slices.Equal(kept, []index.Aborted{later}) {
 		t.Errorf("of a later transaction %v is kept", kept)
 	}
+}
+
+// Whoever clears a partition's folder of files that look left behind ends a cleaning, and does no other harm.
+func TestCleaningWhoseFilesAreGone(t *testing.T) {
+	w, l, m := keyedWorld(t, compactedConfig, 40)
+	w.mem().SetHook(func(kind, name string) error {
+		if kind == "rename" && strings.HasSuffix(name, logSuffix+cleanedSuffix) {
+			return fs.ErrNotExist
+		}
+		return nil
+	})
+	if _, err := NewCleaner(CleanerOptions{}).Clean(l, w.now, m.end); !IsCleanerPaused(err) {
+		t.Fatalf("cleaned: %v", err)
+	}
+	w.mem().SetHook(nil)
+	if _, err := m.clean(NewCleaner(CleanerOptions{}), l, w.now, m.end); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.check(w, l); err != nil {
+		t.Fatal(err)
+	}
+	w.close()
+}
+
+// What a cleaning has replaced stays for readers as long as the settings say, whatever becomes of what an earlier one has replaced at that place.
+func TestReplacedSegmentsStayForAWhile(t *testing.T) {
+	config := compactedConfig
+	config.FileDeleteDelayMs = 1000
+	w, l, m := keyedWorld(t, config, 40)
+	replaced := func() (n int) {
+		t.Helper()
+		entries, err := w.fs.ReadDir(join(w.path, "t-0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), offsetName(0, logSuffix)) && strings.HasSuffix(e.Name(), deletedSuffix) {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range 2 {
+		if done, err := m.clean(NewCleaner(CleanerOptions{}), l, w.now, m.end); err != nil || done.Segments == 0 || replaced() != i+1 {
+			t.Fatalf("cleaning %d: %+v, %d replaced, %v", i, done, replaced(), err)
+		}
+		w.now += 600
+		appendKeyed(w, l, m, rand.New(rand.NewPCG(3, 3)), 10)
+		for pid := range int64(20) {
+			if m.open[pid] {
+				b := marker(pid, 0, true, w.now)
+				w.mustAppend(l, b, 1)
+				m.appended(b)
+			}
+		}
+		w.flush(l)
+		if err := l.Roll(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []int{1, 0} {
+		if err := w.d.Tick(w.now); err != nil {
+			t.Fatal(err)
+		}
+		w.pump()
+		if n := replaced(); n != want {
+			t.Errorf("%d segments that were replaced are there, want %d", n, want)
+		}
+		w.now += 600
+	}
+	if err := m.check(w, l); err != nil {
+		t.Fatal(err)
+	}
+	w.close()
 }
 
 // A full disk ends a cleaning and nothing else.

@@ -43,6 +43,7 @@ type Log struct {
 	// Guarded by work.
 	previous *Log // of another topic id, whose folder must go before ours can appear
 	foreign  bool // the table says that the folder on disk is another topic's
+	swaps    int  // of segments that compaction has replaced
 
 	// Guarded by noting.
 	slot     int32 // in the table, -1: none

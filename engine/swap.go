@@ -31,7 +31,9 @@ func (l *Log) swap(o *opened, group []*segment.Segment, c *segment.Cleaned, mark
 		l.dropState(o, marker+1, math.MaxInt64)
 		l.noting.Unlock()
 	}
-	if err := c.Commit(); err != nil {
+	if err := c.Commit(); errors.Is(err, fs.ErrNotExist) {
+		return errChanged // somebody has cleared its files away: all is as it was
+	} else if err != nil {
 		return l.dir.fail(err)
 	}
 	// From here on only going on is right: what fails now is finished by the next start.
@@ -90,10 +92,13 @@ func (l *Log) placeOf(o *opened, group []*segment.Segment) (at int, err error) {
 	return at, nil
 }
 
-// moveIn is what follows the commit of a cleaned segment: the old ones go, it gets its names, and is opened for reading.
+// moveIn is what follows the commit of a cleaned segment: the old ones go, it gets its names, and is opened for reading. Holds work.
 func (l *Log) moveIn(group []*segment.Segment, next int64) (*segment.Segment, *index.Txn, error) {
+	// Each time another name: what an earlier cleaning has replaced is unlinked by its name, later, and that must not be ours. Readers may still open it.
+	l.swaps++
+	suffix := fmt.Sprintf(".%d%s", l.swaps, deletedSuffix)
 	for _, old := range group {
-		if err := old.Retire(deletedSuffix); err != nil {
+		if err := old.Retire(suffix); err != nil {
 			return nil, nil, err
 		}
 	}
