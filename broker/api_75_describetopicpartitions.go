@@ -20,6 +20,10 @@ func (n *Node) handleDescribeTopicPartitions(c *call) {
 		c.fail(err)
 		return
 	}
+	if len(req.Topics) > maxPartitions {
+		c.fail(errTooManyPartitions)
+		return
+	}
 	// A request may name very many topics: not on the connection's loop.
 	n.workers.check.Go(func() {
 		d := topicsPage{

@@ -316,6 +316,18 @@ func (a *adminNode) deleteRecords(v int16, partitions map[int32]int64, topic str
 	return got
 }
 
+// Topics that are not there are answered, too, each with more than its name: their number is bounded.
+func TestDescribeTopicPartitionsIsBounded(t *testing.T) {
+	a := startAdminNode(t)
+	req := kmsg.NewPtrDescribeTopicPartitionsRequest()
+	for i := range maxPartitions + 1 {
+		req.Topics = append(req.Topics, kmsg.DescribeTopicPartitionsRequestTopic{Topic: fmt.Sprint(i)})
+	}
+	c := dial(t, a.Node)
+	c.send(req)
+	c.mustClose()
+}
+
 // 26: the start of a partition moves up, durably; codes as Apache Kafka 4.4.0, which was asked.
 func TestDeleteRecords26(t *testing.T) {
 	a := startAdminNode(t)
