@@ -261,6 +261,15 @@ log.retention.ms=0
 	}
 }
 
+// What the topic of groups cannot be created or written with is refused at the start, not found out by the first group.
+func TestSettingsOfTheOffsetsTopicAreChecked(t *testing.T) {
+	for _, mistake := range []string{"offsets.topic.compression.codec=5", "offsets.topic.compression.codec=-1", "offsets.topic.segment.bytes=1048575", "offsets.topic.num.partitions=10001"} {
+		if _, err := load(t, loopback, mistake); err == nil || !strings.Contains(err.Error(), "out of range") {
+			t.Errorf("%s: %v", mistake, err)
+		}
+	}
+}
+
 func TestUnknownSettingsCanBeWarnedOf(t *testing.T) {
 	c, err := load(t, "confluent.balancer.enable=true\n"+loopback+"millrace.unknown.config=warn\n")
 	if err != nil {
