@@ -275,3 +275,25 @@ func TestReadSkipsNothing(t *testing.T) {
 	s.Release()
 	w.close()
 }
+
+// Records of an open transaction may be deleted from the front: the last stable offset is then where the log begins, not below.
+func TestLastStableIsNotBelowTheStart(t *testing.T) {
+	w := memWorld(t).open()
+	l := w.d.Log("t", testID, 0, Config{})
+	w.mustAppend(l, batch(2, 10, 1), 1)
+	w.mustAppend(l, transactional(7, 0, 0, 2, 1), 1)
+	w.mustAppend(l, batch(4, 10, 1), 1)
+	for _, c := range []struct{ before, stable int64 }{{1, 2}, {6, 6}, {8, 8}} {
+		if err := l.DeleteBefore(c.before); err != nil {
+			t.Fatal(err)
+		}
+		if stable := l.LastStable(8); stable != c.stable {
+			t.Errorf("the log begins at %d, the last stable offset is %d", c.before, stable)
+		}
+	}
+	w.mustAppend(l, marker(7, 0, false, 1), 1)
+	if stable := l.LastStable(9); stable != 9 {
+		t.Errorf("after the end of the transaction the last stable offset is %d", stable)
+	}
+	w.close()
+}

@@ -15,7 +15,8 @@ func abortedEntry(c completedTxn) index.Aborted {
 }
 
 // LastStable is the first offset that a read-committed reader must not see: that of the oldest transaction that is open, or whose
-// marker is not below the high watermark yet; the high watermark when there is none. No lock while there are no transactions.
+// marker is not below the high watermark yet; the high watermark when there is none. What was deleted from the
+// front of the log holds nobody up. No lock while there are no transactions.
 func (l *Log) LastStable(highWatermark int64) int64 {
 	if l.unstable.Load() >= highWatermark {
 		return highWatermark
@@ -25,7 +26,7 @@ func (l *Log) LastStable(highWatermark int64) int64 {
 	if o := l.mu.o; o != nil {
 		l.unstable.Store(o.producers.unstable(highWatermark))
 	}
-	return min(highWatermark, l.unstable.Load())
+	return min(highWatermark, max(l.unstable.Load(), l.logStart.Load()))
 }
 
 // Aborted appends to dst the aborted transactions that overlap [from, to): all that a reader of this range must leave out.
