@@ -174,10 +174,18 @@ func TestFolderOfAnotherTopicWithoutItsName(t *testing.T) {
 	w.close()
 }
 
-// Records that were asked to be deleted go although the log has closed its files meanwhile.
+// Records that were asked to be deleted go although the log has closed its files meanwhile, or the broker was started again.
 func TestDeletedRecordsGoFromAnIdleLog(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		deleteFromIdleLog(t, restart)
+	}
+}
+
+func deleteFromIdleLog(t *testing.T, restart bool) {
+	t.Helper()
 	w := memWorld(t).open()
-	l := w.d.Log("t", testID, 0, Config{SegmentBytes: 300})
+	config := Config{SegmentBytes: 300, KeepAll: true}
+	l := w.d.Log("t", testID, 0, config)
 	for range 9 {
 		w.mustAppend(l, batch(1, 150, w.now), 0)
 	}
@@ -186,8 +194,13 @@ func TestDeletedRecordsGoFromAnIdleLog(t *testing.T) {
 	}
 	l.Idle(w.now, 0)
 	w.pump()
+	if restart {
+		w.close()
+		w.open()
+		l = w.d.Log("t", testID, 0, config)
+	}
 	if n, err := l.Retain(w.now, l.LogEnd()); n == 0 || err != nil {
-		t.Errorf("%d segments deleted, %v", n, err)
+		t.Errorf("restart %v: %d segments deleted, %v", restart, n, err)
 	}
 	l.Idle(w.now, 0)
 	w.pump()

@@ -174,6 +174,7 @@ func (l *Log) initialize(d *Dir) {
 		l.flushedTo.Store(f.durable)
 		l.logEnd.Store(max(f.durable, f.logStart))
 		l.highWatermark.Store(f.highWatermark)
+		l.breached.Store(f.breached)
 		// After a power cut a clean slot may be older than what was flushed since: somebody has to look whether it still fits.
 		if f.clean && (d.how == stopClean || f.boot != 0 && f.boot == d.boot) {
 			l.mu.phase = phaseClosed

@@ -294,6 +294,7 @@ func (l *Log) noteStateLocked(o *opened) {
 	}
 	r.activeBase, r.boot, r.clean = o.active().Base(), l.dir.boot, false
 	r.unstable = o.producers.unstable(0)
+	r.breached = l.breached.Load()
 }
 
 // openClean opens a log that was stopped cleanly: it trusts what a look at the last batch does not contradict. With exact the table's

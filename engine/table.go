@@ -42,8 +42,9 @@ const (
 
 // flags of a slot.
 const (
-	slotClean = 1 << iota // the log is closed: flushed and trimmed, the fields are exact
-	slotHoles             // it was compacted: offsets may be missing, whatever the topic's settings are now
+	slotClean    = 1 << iota // the log is closed: flushed and trimmed, the fields are exact
+	slotHoles                // it was compacted: offsets may be missing, whatever the topic's settings are now
+	slotBreached             // its start was moved and retention has not looked since: whole segments may lie below it
 )
 
 // logRecord is what the table keeps of a log. Offsets are exclusive ends unless they are starts.
@@ -63,6 +64,7 @@ type logRecord struct {
 	unstable      int64  // first offset of the oldest transaction that was not over; MaxInt64: none
 	boot          uint32 // of the operating system when the slot was written; written counts only during the same. 0: unknown
 	clean, holes  bool   // see the flags
+	breached      bool
 }
 
 // keyOf is FNV-1a of a folder's name, never 0.
@@ -105,6 +107,9 @@ func (r *logRecord) encode(dst *[slotCopy]byte, sequence uint32) {
 	if r.holes {
 		flags |= slotHoles
 	}
+	if r.breached {
+		flags |= slotBreached
+	}
 	binary.BigEndian.PutUint32(b[112:], flags)
 	binary.BigEndian.PutUint32(b[116:], r.boot)
 	put(120, r.unstable)
@@ -123,9 +128,9 @@ func (r *logRecord) decode(b []byte) (sequence uint32, ok bool) {
 	r.through, r.snapshot, r.activeBase, r.activeSize = get(64), get(72), get(80), get(88)
 	r.size, r.oldest = get(96), get(104)
 	flags := binary.BigEndian.Uint32(b[112:])
-	r.clean, r.holes = flags&slotClean != 0, flags&slotHoles != 0
+	r.clean, r.holes, r.breached = flags&slotClean != 0, flags&slotHoles != 0, flags&slotBreached != 0
 	r.boot, r.unstable = binary.BigEndian.Uint32(b[116:]), get(120)
-	sane := flags&^(slotClean|slotHoles) == 0 && r.logStart >= 0 && r.durable >= 0 && r.written >= r.durable && r.through <= r.written &&
+	sane := flags&^(slotClean|slotHoles|slotBreached) == 0 && r.logStart >= 0 && r.durable >= 0 && r.written >= r.durable && r.through <= r.written &&
 		r.snapshot >= -1 && r.through >= -1 && r.unstable >= 0 && r.activeBase >= 0 && r.activeSize >= 0 && r.size >= 0
 	return binary.BigEndian.Uint32(b[4:]), sane
 }
