@@ -51,6 +51,15 @@ func (n *Node) handleOffsetCommit(c *call) {
 		c.fail(err)
 		return
 	}
+	count := 0
+	for i := range t.req.Topics {
+		count += 1 + len(t.req.Topics[i].Partitions)
+	}
+	if count > maxPartitions {
+		t.free()
+		c.fail(errTooManyPartitions)
+		return
+	}
 	t.Bytes, t.Quick = len(c.body), len(c.body) <= quickCommit
 	if !t.sort(n) {
 		t.answer(wire.None) // nothing of it exists

@@ -41,6 +41,16 @@ func (n *Node) handleOffsetFetch(c *call) {
 		c.fail(errTooManyGroups)
 		return
 	}
+	count := 0
+	for i := range s.req.Groups {
+		for j := range s.req.Groups[i].Topics {
+			count += 1 + len(s.req.Groups[i].Topics[j].PartitionIndexes)
+		}
+	}
+	if count > maxPartitions {
+		c.fail(errTooManyPartitions)
+		return
+	}
 	s.dropRepeated()
 	for i := range s.req.Groups {
 		s.ask(&s.req.Groups[i])

@@ -24,6 +24,14 @@ func (n *Node) handleOffsetDelete(c *call) {
 		c.fail(err)
 		return
 	}
+	count := 0
+	for i := range s.req.Topics {
+		count += 1 + len(s.req.Topics[i].Partitions)
+	}
+	if count > maxPartitions {
+		c.fail(errTooManyPartitions)
+		return
+	}
 	s.ask.Group = s.req.GroupID
 	for i := range s.req.Topics {
 		s.sort(n, &s.req.Topics[i])

@@ -562,7 +562,10 @@ func TestGroupRequestsAreBounded(t *testing.T) {
 	for _, g := range many {
 		offsets.Groups = append(offsets.Groups, kmsg.OffsetFetchRequestGroup{Group: g})
 	}
-	for _, req := range []kmsg.Request{describe, cgd, del, find, offsets} {
+	parts := make([]int32, maxPartitions)
+	drop := kmsg.NewPtrOffsetDeleteRequest()
+	drop.Group, drop.Topics = "g", []kmsg.OffsetDeleteRequestTopic{{Topic: "orders", Partitions: make([]kmsg.OffsetDeleteRequestTopicPartition, maxPartitions)}}
+	for _, req := range []kmsg.Request{describe, cgd, del, find, offsets, drop, commitRequest(8, "g", "orders", parts...), fetchOffsets(8, "g", "orders", [16]byte{}, parts...)} {
 		c := dial(t, n)
 		c.send(req)
 		c.mustClose()
