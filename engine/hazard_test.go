@@ -310,3 +310,20 @@ func TestLastStableIsNotBelowTheStart(t *testing.T) {
 	}
 	w.close()
 }
+
+// A larger segment.bytes is in force with the next segment, also when that one was prepared before.
+func TestRaisedSegmentBytes(t *testing.T) {
+	w := memWorld(t).open()
+	config := Config{SegmentBytes: 300}
+	l := w.d.Log("t", testID, 0, config)
+	w.mustAppend(l, batch(1, 100, 1), 1)
+	if l.begin(askSpare) {
+		l.spareJob()
+	}
+	config.SegmentBytes = 10_000
+	l.SetConfig(config)
+	if _, err := w.append(l, batch(1, 1000, 1), 1); err != nil {
+		t.Errorf("a batch that fits the new size: %v", err)
+	}
+	w.close()
+}

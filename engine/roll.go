@@ -15,13 +15,24 @@ func (l *Log) spareJob() {
 	l.end(askSpare, err)
 }
 
-// prepareSpare holds work.
+// prepareSpare sees to it that there is one, as the topic's settings are now. Holds work.
 func (l *Log) prepareSpare() error {
 	l.mu.Lock()
 	o := l.mu.o
 	l.mu.Unlock()
-	if o == nil || o.spare != nil || l.offline() != nil {
+	if o == nil || l.offline() != nil {
 		return nil
+	}
+	if sp := o.spare; sp != nil {
+		if sp.Fits(l.segmentOptions()) {
+			return nil
+		}
+		l.mu.Lock()
+		o.spare = nil
+		l.mu.Unlock()
+		if err := sp.Discard(); err != nil {
+			return l.fail(err)
+		}
 	}
 	sp, err := segment.Prepare(l.path(""), l.segmentOptions())
 	if err != nil {

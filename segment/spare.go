@@ -29,6 +29,13 @@ func Prepare(dir string, o Options) (*Spare, error) {
 	return &Spare{s}, nil
 }
 
+// Fits says whether the spare is what Prepare would make with these options: a topic's settings may have changed since.
+func (sp *Spare) Fits(o Options) bool {
+	o = o.withDefaults()
+	is := &sp.s.o
+	return is.MaxBytes == o.MaxBytes && is.MaxIndexBytes == o.MaxIndexBytes && is.IndexInterval == o.IndexInterval && is.Durable == o.Durable
+}
+
 // Take turns the spare into the segment at base. It blocks shortly (three renames). The spare is gone, also on error.
 func (sp *Spare) Take(base int64) (*Segment, error) {
 	s := sp.s
