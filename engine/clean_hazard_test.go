@@ -577,7 +577,13 @@ func TestCleaningStopsAtDamagedOffsets(t *testing.T) {
 
 // A segment that is larger than the topic's settings say now is recovered, truncated and cleaned like any other.
 func TestLoweredSegmentBytes(t *testing.T) {
-	w := memWorld(t).open()
+	t.Run("files", func(t *testing.T) { lowerSegmentBytes(t, newWorld(t, vfs.OS, t.TempDir())) })
+	t.Run("memory", func(t *testing.T) { lowerSegmentBytes(t, memWorld(t)) })
+}
+
+func lowerSegmentBytes(t *testing.T, w *world) {
+	t.Helper()
+	w.open()
 	config := Config{SegmentBytes: 1 << 20, IndexInterval: 100, Compacted: true, KeepAll: true, MinCleanableRatio: -1}
 	l := w.d.Log("t", testID, 0, config)
 	for i := range 12_000 {

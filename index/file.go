@@ -165,9 +165,10 @@ func (f *file) Resident() bool {
 	return n == 0 || f.mapping.Resident(0, n)
 }
 
-// Warm reads the index into the page cache, by pread. It blocks.
+// Warm reads the index into the page cache, by pread. It blocks. A file that its owner is just renaming is not found: the mapping has it all the same,
+// only whoever looks something up may wait.
 func (f *file) Warm() error {
-	return f.with(os.O_RDONLY, func(h vfs.File) error {
+	err := f.with(os.O_RDONLY, func(h vfs.File) error {
 		buf := make([]byte, 128<<10)
 		for off, end := 0, f.Len()*f.entrySize; off < end; off += len(buf) {
 			if _, err := h.ReadAt(buf, int64(off)); err != nil && err != io.EOF {
@@ -176,6 +177,10 @@ func (f *file) Warm() error {
 		}
 		return nil
 	})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Trim cuts the file behind its last entry, so that Kafka's tools can read it. It blocks. The next append needs Grow.

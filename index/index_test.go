@@ -120,6 +120,32 @@ func TestEntriesOnDisk(t *testing.T) {
 	}
 }
 
+// The owner renames a file while a reader warms it: that is no error, and the mapping still has the entries.
+func TestWarmingAFileThatIsRenamed(t *testing.T) {
+	for name, p := range places(t) {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(p.dir, "x.index")
+			x, err := OpenOffsets(p.fs, path, 1000, 0, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.Append(1004, 4200)
+			if err := p.fs.Rename(path, path+".deleted"); err != nil {
+				t.Fatal(err)
+			}
+			if err := x.Warm(); err != nil {
+				t.Error(err)
+			}
+			if offset, position := x.View().At(0); offset != 1004 || position != 4200 {
+				t.Errorf("entry %d at %d", offset, position)
+			}
+			if err := x.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 func TestLookupsAgreeWithALinearSearch(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
