@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"runtime"
 	"sync"
 	"time"
 
@@ -148,21 +147,22 @@ func (c *cleaner) failed(p *replica.Partition, err error) {
 	}
 }
 
-// pacer is what one cleaning does between two batches: it yields, keeps to the rate of all, and rests when it is in the way.
+// pacer is what one cleaning does between two batches: it keeps to the rate of all, and rests.
 type pacer struct {
 	throttle *throttle
 	rate     func() float64
-	bytes    int       // since the last yield
-	last     time.Time // of the last yield
+	bytes    int       // since it last looked
+	began    time.Time // when the last rest ended
 }
 
 const (
-	// yieldBytes is after how many bytes the cleaner lets others run: it never has a processor for longer than it takes to go through so many.
-	yieldBytes = 16 << 10
-	// A chunk of so many bytes takes some ten microseconds. When it took congested, something else wants the processors or the disk: the cleaner rests
-	// as long as it was kept waiting, up to longestRest, and has neither meanwhile.
-	congested   = 2 * time.Millisecond
-	longestRest = 20 * time.Millisecond
+	// lookBytes is after how many bytes the cleaner looks at the clock.
+	lookBytes = 16 << 10
+	// A cleaning works for about workFor and then rests restShare times as long as that took: it has at most a quarter of a processor, and of the disk's
+	// time. What kept it waiting meanwhile, a processor or a disk that others want, makes the rest longer, up to longestRest.
+	workFor     = 500 * time.Microsecond
+	restShare   = 3
+	longestRest = 50 * time.Millisecond
 	// throttleWindow is for how long a rate may be made up for.
 	throttleWindow = time.Second
 	// shortestWait is what a throttled cleaner does not begin to sleep for.
@@ -171,22 +171,25 @@ const (
 
 // pace is called for every batch that is read or written.
 func (p *pacer) pace(bytes int) error {
-	if p.bytes += bytes; p.bytes < yieldBytes {
+	if p.bytes += bytes; p.bytes < lookBytes {
 		return nil
 	}
 	now := time.Now()
-	var rest time.Duration
-	if took := now.Sub(p.last); took > congested && !p.last.IsZero() {
-		rest = min(took, longestRest)
-	}
 	wait := p.throttle.take(p.bytes, p.rate(), now)
+	p.bytes = 0
 	if wait < shortestWait {
 		wait = 0
 	}
-	p.bytes = 0
-	err := p.throttle.sleep(max(wait, rest))
-	runtime.Gosched()
-	p.last = time.Now()
+	if p.began.IsZero() {
+		p.began = now
+	}
+	if took := now.Sub(p.began); took >= workFor {
+		wait = max(wait, min(restShare*took, longestRest))
+	}
+	err := p.throttle.sleep(wait)
+	if wait > 0 {
+		p.began = time.Now()
+	}
 	return err
 }
 

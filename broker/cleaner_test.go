@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -265,4 +266,35 @@ func TestThrottleKeepsToItsRate(t *testing.T) {
 	if err := p.pace(1 << 20); !errors.Is(err, errStopping) {
 		t.Errorf("after the end: %v", err)
 	}
+}
+
+// A cleaning rests three times as long as it worked or was kept waiting, and not forever.
+func TestCleaningLeavesMostOfAProcessor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pacer{throttle: &throttle{stop: make(chan struct{})}, rate: func() float64 { return math.MaxFloat64 }}
+		pace := func(worked time.Duration, bytes int) (rested time.Duration) {
+			time.Sleep(worked) // in the bubble: work that takes so long
+			before := time.Now()
+			if err := p.pace(bytes); err != nil {
+				t.Fatal(err)
+			}
+			return time.Since(before)
+		}
+		pace(0, lookBytes) // its time begins to count
+		for _, c := range []struct {
+			worked, rested time.Duration
+			bytes          int
+		}{
+			{time.Millisecond, 3 * time.Millisecond, lookBytes},
+			{200 * time.Microsecond, 0, lookBytes},
+			{400 * time.Microsecond, 1800 * time.Microsecond, lookBytes}, // with the 200 before
+			{time.Millisecond, 0, lookBytes - 1},
+			{0, 3 * time.Millisecond, 1},
+			{time.Second, longestRest, lookBytes},
+		} {
+			if got := pace(c.worked, c.bytes); got != c.rested {
+				t.Errorf("after %v and %d bytes it rests %v, want %v", c.worked, c.bytes, got, c.rested)
+			}
+		}
+	})
 }
