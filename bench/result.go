@@ -28,6 +28,7 @@ type Result struct {
 	Series  []Second                 `json:"series"`
 	Brokers []host.Usage             `json:"brokers,omitempty"` // of the window; none when no process was named
 	Own     host.Usage               `json:"generator"`
+	Machine host.Machine             `json:"machine"` // of the window: all that ran, ours or not
 	Hiccups *Distribution            `json:"hiccups"` // by how much a thread that only sleeps was late: the machine's own tail
 	Host    host.Fingerprint         `json:"host"`
 }

@@ -1,29 +1,34 @@
 // Package host watches the machine while a benchmark runs: what a broker's processes use, what the machine is, and how much it
-// was disturbed. It reads /proc and /sys only.
+// was disturbed. It reads /proc and /sys, and the CPU clocks of processes, which anybody may read of anybody.
+//
+// A window begins with Sampler.Mark and ends with Sampler.Stop. Figures are differences between the two; a thread that ended in
+// between is in the total of its process and, when it lived for a second, under its name as well.
 package host
 
-import "time"
+import (
+	"os"
+	"strconv"
+	"strings"
+)
 
-// Usage is what a process used in a window.
-type Usage struct {
-	Pid     int           `json:"pid"`
-	Name    string        `json:"name"`
-	Elapsed time.Duration `json:"elapsed_ns"`
-
-	User    time.Duration            `json:"user_ns"`
-	System  time.Duration            `json:"system_ns"`
-	Threads map[string]time.Duration `json:"threads_ns,omitempty"` // CPU by the threads' names, numbers at their ends cut off
-
-	Anon         int64 `json:"rss_anon"` // bytes, at the end of the window
-	File         int64 `json:"rss_file"` // as above: mapped files, which the kernel takes back when it likes
-	PeakAnon     int64 `json:"rss_anon_peak"`
-	Voluntary    int64 `json:"voluntary_switches"`
-	Involuntary  int64 `json:"involuntary_switches"`
-	ReadBytes    int64 `json:"disk_read_bytes"`  // that went to the block layer
-	WrittenBytes int64 `json:"disk_write_bytes"` // as above
-	MinorFaults  int64 `json:"minor_faults"`
-	MajorFaults  int64 `json:"major_faults"`
+// proc reads a file of a process.
+func proc(pid int, name string) (string, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + name)
+	return string(b), err
 }
 
-// Fingerprint is the machine.
-type Fingerprint struct{}
+// number reads a decimal number; what is none is 0: the kernel's own files are trusted.
+func number(s string) int64 {
+	n, _ := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
+	return n
+}
+
+// line returns what stands behind a label such as "RssAnon:", without a unit.
+func line(file, label string) (string, bool) {
+	for l := range strings.Lines(file) {
+		if rest, ok := strings.CutPrefix(l, label); ok {
+			return strings.TrimSuffix(strings.TrimSpace(rest), " kB"), true
+		}
+	}
+	return "", false
+}

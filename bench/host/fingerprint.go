@@ -1,0 +1,4 @@
+package host
+
+// Fingerprint is the machine.
+type Fingerprint struct{}
