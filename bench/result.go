@@ -21,6 +21,7 @@ type Result struct {
 	// A run counts when it is verified, not invalid and not disturbed. See Sound.
 	Verdict   Verdict  `json:"verdict"`
 	Invalid   []string `json:"invalid,omitempty"`   // why the figures are the generator's and not the broker's
+	Saturated bool     `json:"saturated,omitempty"` // the broker could not keep the rate: sound, but no latency result
 	Disturbed []string `json:"disturbed,omitempty"` // what the machine did meanwhile, beyond the stated limits
 
 	Load    Load                     `json:"load"`
@@ -28,8 +29,9 @@ type Result struct {
 	Series  []Second                 `json:"series"`
 	Brokers []host.Usage             `json:"brokers,omitempty"` // of the window; none when no process was named
 	Own     host.Usage               `json:"generator"`
-	Machine host.Machine             `json:"machine"` // of the window: all that ran, ours or not
-	Hiccups *Distribution            `json:"hiccups"` // by how much a thread that only sleeps was late: the machine's own tail
+	Machine host.Machine             `json:"machine"`           // of the window: all that ran, ours or not
+	Hiccups *Distribution            `json:"hiccups"`           // by how much a thread that only sleeps was late: the machine's own tail
+	Figures map[string]float64       `json:"figures,omitempty"` // of cells that are no load: first_ack (ms), create (ms), anon_per_partition (bytes) ...
 	Host    host.Fingerprint         `json:"host"`
 }
 
