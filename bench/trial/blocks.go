@@ -1,0 +1,128 @@
+package trial
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/bench"
+)
+
+// Segment is one run within a block.
+type Segment struct {
+	Cell   string        `json:"cell,omitempty"`
+	Block  int           `json:"block"` // from 1
+	Try    int           `json:"try"`   // of the block, from 1: a block is run once more when one of its segments was in vain
+	Place  int           `json:"place"` // in the block, from 1
+	Pair   int           `json:"pair"`  // from 1: segments of one pair ran close to each other, with the same seed
+	Target string        `json:"target"`
+	Used   bool          `json:"used"`
+	Why    []string      `json:"why,omitempty"`  // not
+	File   string        `json:"file,omitempty"` // where the result is, beside this document
+	Result *bench.Result `json:"result,omitempty"`
+}
+
+// blocks runs targets in turns. A block has each target twice, in an order drawn anew for each and then that order backwards:
+// A B B A. What drifts evenly over a block falls on all targets alike, and what a target leaves behind to the next (dirty pages,
+// a busy disk) is left to everyone as often. The first half and the second are a pair each.
+type blocks struct {
+	cell     string
+	targets  []bench.Target
+	spec     func(target int, seed uint64) bench.Spec
+	run      Run
+	n        int // blocks wanted
+	again    int // how many may be run once more, in all
+	settle   time.Duration
+	seed     uint64
+	files    *Files // nil: results are kept in memory alone
+	progress func(Step)
+}
+
+// do returns what was run, whether used or not. The error of a run, or of its verification, ends it all.
+func (b *blocks) do(ctx context.Context) (all []Segment, err error) {
+	for block := 1; block <= b.n; block++ {
+		for try := 1; ; try++ {
+			segments, err := b.block(ctx, block, try)
+			all = append(all, segments...)
+			if err != nil {
+				return all, err
+			}
+			last := segments[len(segments)-1]
+			if last.Used || b.again == 0 {
+				break
+			}
+			b.again--
+			b.progress(Step{Cell: b.cell, Target: last.Target, Block: block, Blocks: b.n, Place: last.Place, Places: 2 * len(b.targets),
+				Why: "the block is run once more: " + strings.Join(last.Why, "; ")})
+		}
+	}
+	return all, nil
+}
+
+func (b *blocks) order(block, try int) []int {
+	order := rand.New(rand.NewPCG(b.seed, uint64(block)<<8|uint64(try))).Perm(len(b.targets))
+	for i := len(order) - 1; i >= 0; i-- {
+		order = append(order, order[i])
+	}
+	return order
+}
+
+// block ends with its first segment that was run in vain: the others would be, too.
+func (b *blocks) block(ctx context.Context, block, try int) (segments []Segment, err error) {
+	order := b.order(block, try)
+	for i, t := range order {
+		pair := 2*block - 1
+		if i >= len(b.targets) {
+			pair++
+		}
+		s := Segment{Cell: b.cell, Block: block, Try: try, Place: i + 1, Pair: pair, Target: b.targets[t].Name}
+		step := Step{Cell: b.cell, Target: s.Target, Block: block, Blocks: b.n, Place: s.Place, Places: len(order)}
+		b.progress(step)
+		s.Result, s.File, err = b.files.kept(s, b.spec(t, b.seed+uint64(pair)), func(spec bench.Spec) (*bench.Result, error) {
+			if err := settle(ctx, b.settle); err != nil {
+				return nil, err
+			}
+			return b.run(ctx, b.targets[t], spec)
+		})
+		if err != nil {
+			return segments, fmt.Errorf("%s, block %d, segment %d: %w", s.Target, block, s.Place, err)
+		}
+		s.Why = inVain(s.Result)
+		step.Result = s.Result
+		b.progress(step)
+		segments = append(segments, s)
+		if !s.Result.Verdict.Intact() {
+			return segments, &VerificationError{Target: s.Target, Verdict: s.Result.Verdict}
+		}
+		if len(s.Why) > 0 {
+			return segments, nil
+		}
+	}
+	for i := range segments {
+		segments[i].Used = true
+	}
+	return segments, nil
+}
+
+// inVain is why a result must not be used.
+func inVain(r *bench.Result) (why []string) {
+	for _, w := range r.Invalid {
+		why = append(why, "the generator was the limit: "+w)
+	}
+	for _, w := range r.Disturbed {
+		why = append(why, "the machine was disturbed: "+w)
+	}
+	return why
+}
+
+// VerificationError ends a comparison: a target that does not give back what it acknowledged has no speed.
+type VerificationError struct {
+	Target  string
+	Verdict bench.Verdict
+}
+
+func (e *VerificationError) Error() string {
+	return fmt.Sprintf("%s did not give back what it acknowledged: %v", e.Target, e.Verdict)
+}
