@@ -64,21 +64,6 @@ func fileName(s string) string {
 	}, s)
 }
 
-func readResult(path string) (*bench.Result, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	r := new(bench.Result)
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if r.Schema != bench.ResultSchema {
-		return nil, fmt.Errorf("%s: schema %q, want %q", path, r.Schema, bench.ResultSchema)
-	}
-	return r, nil
-}
-
 // writeJSON puts the file there whole or not at all: an interrupted run leaves no half result behind.
 func writeJSON(path string, v any) error {
 	data, err := json.Marshal(v)
