@@ -127,3 +127,20 @@ func brokerCPU(r *bench.Result) (sum time.Duration) {
 	}
 	return sum
 }
+
+// Format writes a value as people read it.
+func (m Metric) Format(v float64) string {
+	if m.Unit == "bytes" {
+		return fmt.Sprintf("%.1f MB", v/1e6)
+	}
+	digits := 0
+	switch {
+	case v < 1:
+		digits = 3
+	case v < 10:
+		digits = 2
+	case v < 1000:
+		digits = 1
+	}
+	return strings.TrimSpace(fmt.Sprintf("%.*f %s", digits, v, m.Unit))
+}
