@@ -10,78 +10,40 @@ import (
 
 const largestBurst = 1_000_000
 
-// arrivals is one producer's schedule, without end: the due times of what it sends, since the schedule began; none is before the
-// one before it. raw: of whole batches, whose records are due together; kgo: of single records. The same spec and producer give
-// the same times.
-type arrivals func() time.Duration
+// Arrivals says when records are due. It does not change; each producer has a Schedule made from it.
+type Arrivals struct {
+	poisson bool
+	burst   int64     // records at a time; 1: evenly
+	trace   []float64 // seconds since the start, ascending; the last is also where it begins again
+}
 
-// newArrivals returns the schedule of a producer that sends events a second. per is the number of records of an event. Events are
-// dealt out to the producers one by one, so constant schedules are shifted against each other, a burst is everybody's, and a
-// trace keeps its shape.
-func newArrivals(s Spec, producer int, perSecond float64, per int) (arrivals, error) {
-	kind, rest, more := strings.Cut(s.Arrivals, ":")
-	every := 1 / (perSecond * float64(s.Producers)) // seconds from one event of anybody's to the next, on average
-	number := counter(producer, s.Producers)
+// ParseArrivals reads constant, poisson, bursty:N, or trace:PATH with the seconds since the start, one record a line.
+func ParseArrivals(text string) (*Arrivals, error) {
+	kind, rest, more := strings.Cut(text, ":")
 	switch {
-	case s.Arrivals == "constant":
-		return func() time.Duration { return seconds(float64(number()) * every) }, nil
-	case s.Arrivals == "poisson":
-		return poisson(perSecond, rand.New(rand.NewPCG(s.Seed, ^uint64(producer)))), nil
+	case text == "constant":
+		return &Arrivals{burst: 1}, nil
+	case text == "poisson":
+		return &Arrivals{poisson: true}, nil
 	case kind == "bursty":
 		n, err := strconv.ParseInt(rest, 10, 64)
 		if err != nil || n < 1 || n > largestBurst {
-			return nil, fmt.Errorf("arrivals %q: a burst has between 1 and %d records; for example bursty:100", s.Arrivals, largestBurst)
+			return nil, fmt.Errorf("arrivals %q: a burst has between 1 and %d records; for example bursty:100", text, largestBurst)
 		}
-		burst := max(1, n/int64(per)) // in whole events
-		return func() time.Duration {
-			i := number()
-			return seconds(float64(i-i%burst) * every)
-		}, nil
+		return &Arrivals{burst: n}, nil
 	case kind == "trace" && more:
-		trace, err := readTrace(rest)
-		if err != nil {
-			return nil, err
-		}
-		n, end := int64(len(trace)), trace[len(trace)-1]
-		stretch := float64(n) / end * every / float64(per) // the trace's own rate by the one asked for
-		return func() time.Duration {
-			record := number() * int64(per)
-			return seconds((float64(record/n)*end + trace[record%n]) * stretch)
-		}, nil
+		return readTrace(rest)
 	}
-	return nil, fmt.Errorf("arrivals %q: want constant, poisson, bursty:N or trace:PATH", s.Arrivals)
+	return nil, fmt.Errorf("arrivals %q: want constant, poisson, bursty:N or trace:PATH", text)
 }
 
-// counter counts from a number, in steps.
-func counter(from, step int) func() int64 {
-	next := int64(from)
-	return func() int64 {
-		n := next
-		next += int64(step)
-		return n
-	}
-}
-
-// poisson has gaps as of events that know nothing of each other. The schedules of many producers together are one of their sum.
-func poisson(perSecond float64, random *rand.Rand) arrivals {
-	clock := 0.0
-	return func() time.Duration {
-		clock += random.ExpFloat64() / perSecond
-		return seconds(clock)
-	}
-}
-
-// seconds loses no more than a nanosecond in three months.
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-// readTrace reads when records came, in seconds since the start of the trace. The last one is also where it begins again.
-func readTrace(path string) ([]float64, error) {
-	trace, err := readNumbers("trace", path)
+func readTrace(path string) (*Arrivals, error) {
+	seconds, err := readNumbers("trace", path)
 	if err != nil {
 		return nil, err
 	}
 	last := 0.0
-	for i, s := range trace {
+	for i, s := range seconds {
 		if !(s >= last && s <= 1e6) {
 			return nil, fmt.Errorf("trace file %s, number %d: %v is not between the one before, %v, and 1000000 seconds; sort the file, and let it count from its start", path, i+1, s, last)
 		}
@@ -90,5 +52,55 @@ func readTrace(path string) ([]float64, error) {
 	if last == 0 {
 		return nil, fmt.Errorf("trace file %s has no length: its last number is %v and must be above 0, since it begins again there", path, last)
 	}
-	return trace, nil
+	return &Arrivals{trace: seconds}, nil
 }
+
+// Rate is the one that a trace has by itself, in records a second, and 0 for everything else. A trace at another rate is stretched.
+func (a *Arrivals) Rate() float64 {
+	if a.trace == nil {
+		return 0
+	}
+	return float64(len(a.trace)) / a.trace[len(a.trace)-1]
+}
+
+// Schedule is when the batches of one producer are due. It belongs to one goroutine.
+type Schedule struct {
+	arrivals        *Arrivals
+	every           float64 // seconds from one batch to the next, of all producers together and on average
+	first, producer int64   // of the numbers of the batches this producer has, and how many producers there are
+	batch           int64
+	stretch         float64 // of a trace
+	done            int64   // batches of this producer
+	clock           float64 // seconds, of the poisson process
+	random          *rand.Rand
+}
+
+// Schedule makes that of one producer. The rate is of all producers together, in records a second; a batch of several records is
+// due as one. Batches are dealt out, so that constant schedules are shifted against each other and a burst is everybody's.
+func (a *Arrivals) Schedule(rate float64, producer, producers, batch int, r *rand.Rand) *Schedule {
+	s := &Schedule{arrivals: a, every: float64(batch) / rate, first: int64(producer), producer: int64(producers), batch: int64(batch), random: r}
+	if a.trace != nil {
+		s.stretch = a.Rate() / rate
+	}
+	return s
+}
+
+// Next returns when the next batch is due, since the start. It never goes back.
+func (s *Schedule) Next() time.Duration {
+	number := s.first + s.done*s.producer
+	s.done++
+	switch a := s.arrivals; {
+	case a.poisson: // the sum of independent poisson processes is one
+		s.clock += s.random.ExpFloat64() * s.every * float64(s.producer)
+		return seconds(s.clock)
+	case a.trace != nil:
+		record := number * s.batch
+		n := int64(len(a.trace))
+		return seconds((float64(record/n)*a.trace[n-1] + a.trace[record%n]) * s.stretch)
+	default:
+		burst := max(1, a.burst/s.batch) // in whole batches
+		return seconds(float64(number-number%burst) * s.every)
+	}
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

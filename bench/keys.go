@@ -7,44 +7,59 @@ import (
 	"strings"
 )
 
-// keySize is the length of every key: pre-encoded records leave this much room.
-const keySize = 16
+// KeySize is how many bytes each key has: "key" and thirteen digits.
+const KeySize = 16
 
 const mostKeys = 1_000_000_000_000
 
-// keys draws the number of a record's key; nil: records have no keys.
-type keys func() uint64
-
-// newKeys reads Spec.Keys: none, uniform:N, zipf:N:S. Under zipf the number is the rank, the likeliest is 0.
-func newKeys(s Spec, random *rand.Rand) (keys, error) {
-	kind, rest, _ := strings.Cut(s.Keys, ":")
-	number, exponent, skewed := strings.Cut(rest, ":")
-	switch {
-	case s.Keys == "none":
-		return nil, nil
-	case kind != "uniform" && kind != "zipf", skewed != (kind == "zipf"):
-		return nil, fmt.Errorf("keys %q: want none, uniform:N or zipf:N:S", s.Keys)
-	}
-	n, err := strconv.ParseUint(number, 10, 64)
-	if err != nil || n < 1 || n > mostKeys {
-		return nil, fmt.Errorf("keys %q: the number of keys must be between 1 and %d, without a unit", s.Keys, mostKeys)
-	}
-	if kind == "uniform" {
-		return func() uint64 { return random.Uint64N(n) }, nil
-	}
-	skew, err := strconv.ParseFloat(exponent, 64)
-	if err != nil || !(skew > 0 && skew <= 10) {
-		return nil, fmt.Errorf("keys %q: the exponent must be above 0 and at most 10; 0.99 is usual, and without skew there is uniform:%d", s.Keys, n)
-	}
-	z := newZipf(n, skew)
-	return func() uint64 { return z.draw(random) }, nil
+// Keys is a distribution of keys. It does not change: many goroutines may draw, each with a source of its own.
+type Keys struct {
+	n    int64 // how many there are; 0: records have none
+	zipf *zipf // nil: each is as likely as the next
 }
 
-// appendKey writes the key with a number: sixteen hexadecimal digits.
-func appendKey(dst []byte, number uint64) []byte {
-	const digits = "0123456789abcdef"
-	for shift := 60; shift >= 0; shift -= 4 {
-		dst = append(dst, digits[number>>shift&15])
+// ParseKeys reads none, uniform:N, or zipf:N:S.
+func ParseKeys(text string) (*Keys, error) {
+	kind, rest, _ := strings.Cut(text, ":")
+	number, exponent, skewed := strings.Cut(rest, ":")
+	switch {
+	case text == "none":
+		return &Keys{}, nil
+	case kind != "uniform" && kind != "zipf", skewed != (kind == "zipf"):
+		return nil, fmt.Errorf("keys %q: want none, uniform:N or zipf:N:S", text)
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > mostKeys {
+		return nil, fmt.Errorf("keys %q: the number of keys must be between 1 and %d, without a unit", text, mostKeys)
+	}
+	if kind == "uniform" {
+		return &Keys{n: n}, nil
+	}
+	s, err := strconv.ParseFloat(exponent, 64)
+	if err != nil || !(s > 0 && s <= 10) {
+		return nil, fmt.Errorf("keys %q: the exponent must be above 0 and at most 10; 0.99 is usual, and without skew there is uniform:%d", text, n)
+	}
+	return &Keys{n: n, zipf: newZipf(n, s)}, nil
+}
+
+// None reports whether records have no key.
+func (k *Keys) None() bool { return k.n == 0 }
+
+// Draw appends the next record's key. Without keys it appends nothing.
+func (k *Keys) Draw(dst []byte, r *rand.Rand) []byte {
+	var i int64
+	switch {
+	case k.n == 0:
+		return dst
+	case k.zipf != nil:
+		i = k.zipf.draw(r)
+	default:
+		i = r.Int64N(k.n)
+	}
+	dst = append(dst, "key0000000000000"...)
+	for at := len(dst) - 1; i > 0; at-- {
+		dst[at] = byte('0' + i%10)
+		i /= 10
 	}
 	return dst
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 func seeded(n uint64) *rand.Rand { return rand.New(rand.NewPCG(n, 1)) }
@@ -37,9 +35,9 @@ func must[T any](v T, err error) func(testing.TB) T {
 
 // A refusal names what was given, the limit, and what to do.
 func TestShapesRefuseWhatTheyCannotDo(t *testing.T) {
-	sizes := func(s string) error { _, err := newSizes(Spec{Size: s}, seeded(1)); return err }
-	keys := func(s string) error { _, err := newKeys(Spec{Keys: s}, seeded(1)); return err }
-	arrivals := func(s string) error { _, err := newArrivals(Spec{Arrivals: s, Producers: 1}, 0, 1, 1); return err }
+	sizes := func(s string) error { _, err := ParseSizes(s); return err }
+	keys := func(s string) error { _, err := ParseKeys(s); return err }
+	arrivals := func(s string) error { _, err := ParseArrivals(s); return err }
 	for _, c := range []struct {
 		parse func(string) error
 		text  string
@@ -90,33 +88,33 @@ func TestShapesRefuseWhatTheyCannotDo(t *testing.T) {
 
 func TestSizesAreOfTheirDistribution(t *testing.T) {
 	const n = 200_000
-	draw := func(text string) []int {
-		draw := must(newSizes(Spec{Size: text}, seeded(7)))(t)
+	draw := func(text string) ([]int, *Sizes) {
+		sizes, r := must(ParseSizes(text))(t), seeded(7)
 		all, sum := make([]int, n), 0.0
 		for i := range all {
-			all[i] = draw()
+			all[i] = sizes.Draw(r)
 			sum += float64(all[i]) / n
 		}
-		slices.Sort(all)
-		if told := must(parseSizes(text))(t); math.Abs(sum/told.mean-1) > 0.02 || all[n-1] > told.largest {
-			t.Errorf("%s: a mean of %.1f bytes was drawn and %d at most, %.1f and %d were told", text, sum, all[n-1], told.mean, told.largest)
+		if math.Abs(sum/sizes.Mean()-1) > 0.02 {
+			t.Errorf("%s: a mean of %.1f bytes was drawn, %.1f was told", text, sum, sizes.Mean())
 		}
-		return all
+		slices.Sort(all)
+		return all, sizes
 	}
-	if all := draw("1000"); all[0] != 1000 || all[n-1] != 1000 {
+	if all, _ := draw("1000"); all[0] != 1000 || all[n-1] != 1000 {
 		t.Errorf("a fixed size: %d to %d", all[0], all[n-1])
 	}
 	// Of a lognormal distribution the median is the median, and a standard deviation up is e^sigma.
-	all := draw("lognormal:1000:0.5")
+	all, _ := draw("lognormal:1000:0.5")
 	for q, want := range map[float64]float64{0.1587: 1000 * math.Exp(-0.5), 0.5: 1000, 0.8413: 1000 * math.Exp(0.5), 0.9772: 1000 * math.E} {
 		if got := float64(all[int(q*n)]); math.Abs(got/want-1) > 0.02 {
 			t.Errorf("lognormal: quantile %v is %.0f bytes, want %.0f", q, got, want)
 		}
 	}
-	if all := draw("lognormal:50:4"); all[0] != smallestValue || all[n-1] != largestDrawn {
+	if all, _ := draw("lognormal:50:4"); all[0] != smallestValue || all[n-1] != largestDrawn {
 		t.Errorf("a wide lognormal is cut off at %d and %d", all[0], all[n-1])
 	}
-	all = draw("file:" + writeFile(t, "# a header\n40\n 40\n\n100\n1000"))
+	all, _ = draw("file:" + writeFile(t, "# a header\n40\n 40\n\n100\n1000"))
 	if forties, _ := slices.BinarySearch(all, 41); math.Abs(float64(forties)/n-0.5) > 0.01 || all[n-1] != 1000 {
 		t.Errorf("a file with two of four sizes 40 gives %d of %d", forties, n)
 	}
@@ -125,10 +123,10 @@ func TestSizesAreOfTheirDistribution(t *testing.T) {
 func TestKeysAreOfTheirDistribution(t *testing.T) {
 	const n, draws = 50, 400_000
 	for text, s := range map[string]float64{"uniform:50": 0, "zipf:50:0.2": 0.2, "zipf:50:0.99": 0.99, "zipf:50:1": 1, "zipf:50:1.00000001": 1, "zipf:50:1.5": 1.5, "zipf:50:4": 4} {
-		draw := must(newKeys(Spec{Keys: text}, seeded(11)))(t)
-		seen := map[uint64]float64{}
+		keys, r := must(ParseKeys(text))(t), seeded(11)
+		seen := map[string]float64{}
 		for range draws {
-			seen[draw()]++
+			seen[string(keys.Draw(nil, r))]++
 		}
 		total := 0.0
 		for k := 1; k <= n; k++ {
@@ -136,9 +134,10 @@ func TestKeysAreOfTheirDistribution(t *testing.T) {
 		}
 		squares, cells := 0.0, 0.0
 		for k := 1; k <= n; k++ {
+			name := "key00000000000" + string([]byte{'0' + byte((k-1)/10), '0' + byte((k-1)%10)})
 			want := draws * math.Pow(float64(k), -s) / total
-			got := seen[uint64(k-1)]
-			delete(seen, uint64(k-1))
+			got := seen[name]
+			delete(seen, name)
 			if want < 5 { // too few for the statistic
 				continue
 			}
@@ -146,7 +145,7 @@ func TestKeysAreOfTheirDistribution(t *testing.T) {
 			cells++
 		}
 		if len(seen) != 0 {
-			t.Errorf("%s: keys beyond the last: %v", text, seen)
+			t.Errorf("%s: keys of another form: %v", text, seen)
 		}
 		// Chi square has a mean of cells-1 and a deviation of sqrt(2(cells-1)); five of them are far beyond chance.
 		if limit := cells - 1 + 5*math.Sqrt(2*(cells-1)); squares > limit {
@@ -156,28 +155,26 @@ func TestKeysAreOfTheirDistribution(t *testing.T) {
 }
 
 func TestKeysOfOneAndOfVeryMany(t *testing.T) {
-	one := must(newKeys(Spec{Keys: "zipf:1:0.5"}, seeded(3)))(t)
+	r := seeded(3)
 	for range 100 {
-		if k := one(); k != 0 {
-			t.Fatalf("the only key is number %d", k)
+		if key := string(must(ParseKeys("zipf:1:0.5"))(t).Draw(nil, r)); key != "key0000000000000" {
+			t.Fatalf("the only key is %q", key)
 		}
 	}
-	const n = 1_000_000_000_000
-	many := must(newKeys(Spec{Keys: "zipf:1000000000000:0.7"}, seeded(3)))(t)
-	highest := uint64(0)
+	many := must(ParseKeys("zipf:1000000000000:0.7"))(t)
+	highest := ""
 	for range 10_000 {
-		highest = max(highest, many())
-	}
-	if highest >= n || highest < n/10*9 {
-		t.Errorf("the highest of 10,000 draws from 10^12 with little skew is %d", highest)
-	}
-	if none, err := newKeys(Spec{Keys: "none"}, seeded(3)); none != nil || err != nil {
-		t.Errorf("there are keys without keys: %v", err)
-	}
-	for number, want := range map[uint64]string{0: "0000000000000000", 0x0123456789abcdef: "0123456789abcdef"} {
-		if key := string(appendKey(nil, number)); key != want || len(key) != keySize {
-			t.Errorf("key %d is %q, want %q", number, key, want)
+		key := string(many.Draw(nil, r))
+		if len(key) != KeySize || key < "key0000000000000" {
+			t.Fatalf("key %q", key)
 		}
+		highest = max(highest, key)
+	}
+	if highest < "key0900000000000" {
+		t.Errorf("the highest of 10,000 draws from 10^12 with little skew is %q", highest)
+	}
+	if keys := must(ParseKeys("none"))(t); !keys.None() || keys.Draw(nil, r) != nil {
+		t.Error("there are keys without keys")
 	}
 }
 
@@ -200,25 +197,28 @@ func TestSchedulesOfAllProducersMakeTheArrivals(t *testing.T) {
 		{"trace:" + trace, 400, 1, 1, [][]time.Duration{{0, ms, ms, 10 * ms, 10 * ms, 11 * ms, 11 * ms, 20 * ms}}},
 		{"trace:" + trace, 200, 2, 1, [][]time.Duration{{0, 2 * ms, 20 * ms, 22 * ms}, {2 * ms, 20 * ms, 22 * ms, 40 * ms}}},
 	} {
+		arrivals := must(ParseArrivals(c.arrivals))(t)
 		for p, want := range c.want {
-			perSecond := c.rate / float64(c.producers*c.batch)
-			next := must(newArrivals(Spec{Arrivals: c.arrivals, Producers: c.producers, Seed: 1}, p, perSecond, c.batch))(t)
+			s := arrivals.Schedule(c.rate, p, c.producers, c.batch, seeded(1))
 			for i, due := range want {
-				if got := next(); (got - due).Abs() > time.Microsecond {
+				if got := s.Next(); (got - due).Abs() > time.Microsecond {
 					t.Errorf("%s, %v/s, producer %d of %d, batches of %d: number %d is due after %v, want %v", c.arrivals, c.rate, p, c.producers, c.batch, i, got, due)
 				}
 			}
 		}
+	}
+	if r := must(ParseArrivals("trace:" + trace))(t).Rate(); r != 400 {
+		t.Errorf("4 records in 10 ms are %v a second", r)
 	}
 }
 
 // Gaps of a poisson process are exponential: their mean is their deviation, and e^-1 of them are longer than it.
 func TestPoissonArrivals(t *testing.T) {
 	const n = 200_000
-	next := must(newArrivals(Spec{Arrivals: "poisson", Producers: 2, Seed: 5}, 1, 1000, 1))(t)
+	s := must(ParseArrivals("poisson"))(t).Schedule(2000, 0, 2, 1, seeded(5)) // one of two producers: 1,000 a second
 	last, sum, squares, longer := time.Duration(0), 0.0, 0.0, 0
 	for range n {
-		at := next()
+		at := s.Next()
 		gap := (at - last).Seconds()
 		if last = at; gap > 0.001 {
 			longer++
@@ -233,40 +233,53 @@ func TestPoissonArrivals(t *testing.T) {
 
 func TestShapesComeFromTheirSeedAndAllocateNothing(t *testing.T) {
 	trace := writeFile(t, "0.5\n1")
-	// shapes draws once from everything there is and returns a digest.
-	shapes := func(seed uint64) func() uint64 {
-		random := seeded(seed)
-		var all []func() uint64
+	type shapes struct {
+		sizes     []*Sizes
+		keys      []*Keys
+		schedules []*Schedule
+		values    *Values
+		r         *rand.Rand
+		buf       [200]byte
+	}
+	make1 := func(seed uint64) *shapes {
+		s := &shapes{r: seeded(seed), values: NewValues(0.5, rand.NewPCG(seed, 2))}
 		for _, text := range []string{"100", "lognormal:100:1", "file:" + writeFile(t, "40\n50\n60")} {
-			draw := must(newSizes(Spec{Size: text}, random))(t)
-			all = append(all, func() uint64 { return uint64(draw()) })
+			s.sizes = append(s.sizes, must(ParseSizes(text))(t))
 		}
-		for _, text := range []string{"uniform:100", "zipf:100:0.8"} {
-			all = append(all, must(newKeys(Spec{Keys: text}, random))(t))
+		for _, text := range []string{"none", "uniform:100", "zipf:100:0.8"} {
+			s.keys = append(s.keys, must(ParseKeys(text))(t))
 		}
 		for _, text := range []string{"constant", "poisson", "bursty:10", "trace:" + trace} {
-			next := must(newArrivals(Spec{Arrivals: text, Producers: 1, Seed: seed}, 0, 1000, 1))(t)
-			all = append(all, func() uint64 { return uint64(next()) })
+			s.schedules = append(s.schedules, must(ParseArrivals(text))(t).Schedule(1000, 0, 1, 1, s.r))
 		}
-		body, key := make([]byte, 200), make([]byte, 0, keySize)
-		all = append(all, func() uint64 {
-			fillValue(body, 0.5, random)
-			return xxhash.Sum64(body) ^ xxhash.Sum64(appendKey(key, random.Uint64()))
-		})
-		return func() (sum uint64) {
-			for _, draw := range all {
-				sum = (sum ^ draw()) * 0x9e3779b97f4a7c15
-			}
-			return sum
-		}
+		return s
 	}
-	a, b, other := shapes(1), shapes(1), shapes(2)
+	draw := func(s *shapes) (sum uint64) {
+		mix := func(x uint64) { sum = (sum ^ x) * 0x9e3779b97f4a7c15 }
+		for _, d := range s.sizes {
+			mix(uint64(d.Draw(s.r)))
+		}
+		for _, d := range s.keys {
+			for _, b := range d.Draw(s.buf[:0], s.r) {
+				mix(uint64(b))
+			}
+		}
+		for _, d := range s.schedules {
+			mix(uint64(d.Next()))
+		}
+		s.values.Fill(s.buf[:])
+		for _, b := range s.buf {
+			mix(uint64(b))
+		}
+		return sum
+	}
+	a, b, other := make1(1), make1(1), make1(2)
 	for i := range 100 {
-		if x, y, z := a(), b(), other(); x != y || x == z {
+		if x, y, z := draw(a), draw(b), draw(other); x != y || x == z {
 			t.Fatalf("draw %d: %x and %x of one seed, %x of another", i, x, y, z)
 		}
 	}
-	if n := testing.AllocsPerRun(1000, func() { a() }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { draw(a) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

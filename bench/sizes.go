@@ -15,30 +15,16 @@ const (
 	largestValue  = 64 << 20
 )
 
-// sizes draws the sizes of values, in bytes, none below what verification needs.
-type sizes func() int
-
-// newSizes reads Spec.Size.
-func newSizes(s Spec, random *rand.Rand) (sizes, error) {
-	z, err := parseSizes(s.Size)
-	if err != nil {
-		return nil, err
-	}
-	return func() int { return z.draw(random) }, nil
-}
-
-// sizing is a distribution of sizes.
-type sizing struct {
+// Sizes is a distribution of the sizes of values. It does not change: many goroutines may draw, each with a source of its own.
+type Sizes struct {
 	fixed         int
 	median, sigma float64 // lognormal, when sigma is above 0
-	list          []int32 // empirical
-
-	mean    float64
-	largest int
+	drawn         []int32 // empirical
+	mean          float64
 }
 
-// parseSizes reads N, lognormal:MEDIAN:SIGMA, or file:PATH with one size a line.
-func parseSizes(text string) (*sizing, error) {
+// ParseSizes reads N, lognormal:MEDIAN:SIGMA, or file:PATH with one size a line.
+func ParseSizes(text string) (*Sizes, error) {
 	kind, rest, _ := strings.Cut(text, ":")
 	switch kind {
 	case "lognormal":
@@ -53,7 +39,7 @@ func parseSizes(text string) (*sizing, error) {
 	if err := checkSize(float64(n)); err != nil {
 		return nil, fmt.Errorf("size %q: %w", text, err)
 	}
-	return &sizing{fixed: int(n), mean: float64(n), largest: int(n)}, nil
+	return &Sizes{fixed: int(n), mean: float64(n)}, nil
 }
 
 func checkSize(n float64) error {
@@ -68,7 +54,7 @@ func checkSize(n float64) error {
 	return nil
 }
 
-func parseLognormal(text, rest string) (*sizing, error) {
+func parseLognormal(text, rest string) (*Sizes, error) {
 	m, s, two := strings.Cut(rest, ":")
 	median, err1 := strconv.ParseFloat(m, 64)
 	sigma, err2 := strconv.ParseFloat(s, 64)
@@ -80,44 +66,53 @@ func parseLognormal(text, rest string) (*sizing, error) {
 	case !(sigma > 0 && sigma <= 4):
 		return nil, fmt.Errorf("size %q: sigma must be above 0 and at most 4; without any spread give the size alone", text)
 	}
-	z := &sizing{median: median, sigma: sigma, largest: largestDrawn}
-	const steps = 20_000 // over the quantiles, since the ends are cut off
+	d := &Sizes{median: median, sigma: sigma}
+	d.mean = d.clippedMean()
+	return d, nil
+}
+
+// clippedMean integrates over the quantiles, since the ends are cut off.
+func (d *Sizes) clippedMean() float64 {
+	const steps = 20_000
+	sum := 0.0
 	for i := range steps {
-		z.mean += float64(z.at(math.Sqrt2*math.Erfinv(2*(float64(i)+0.5)/steps-1))) / steps
+		sum += float64(d.at(math.Sqrt2 * math.Erfinv(2*(float64(i)+0.5)/steps-1)))
 	}
-	return z, nil
+	return sum / steps
 }
 
 // at is the size that many standard deviations from the median.
-func (z *sizing) at(deviations float64) int {
-	x := math.Round(z.median * math.Exp(z.sigma*deviations))
+func (d *Sizes) at(deviations float64) int {
+	x := math.Round(d.median * math.Exp(d.sigma*deviations))
 	return int(min(max(x, smallestValue), largestDrawn))
 }
 
-func readSizes(path string) (*sizing, error) {
+func readSizes(path string) (*Sizes, error) {
 	numbers, err := readNumbers("size", path)
 	if err != nil {
 		return nil, err
 	}
-	z := &sizing{list: make([]int32, len(numbers))}
+	d := &Sizes{drawn: make([]int32, len(numbers))}
 	for i, n := range numbers {
 		if err := checkSize(n); err != nil {
 			return nil, fmt.Errorf("size file %s, number %d: %w", path, i+1, err)
 		}
-		z.list[i] = int32(n)
-		z.largest = max(z.largest, int(n))
-		z.mean += n / float64(len(numbers))
+		d.drawn[i] = int32(n)
+		d.mean += n / float64(len(numbers))
 	}
-	return z, nil
+	return d, nil
 }
 
-// draw returns the size of the next value.
-func (z *sizing) draw(random *rand.Rand) int {
+// Draw returns the size of the next value.
+func (d *Sizes) Draw(r *rand.Rand) int {
 	switch {
-	case z.list != nil:
-		return int(z.list[random.IntN(len(z.list))])
-	case z.sigma > 0:
-		return z.at(random.NormFloat64())
+	case d.drawn != nil:
+		return int(d.drawn[r.IntN(len(d.drawn))])
+	case d.sigma > 0:
+		return d.at(r.NormFloat64())
 	}
-	return z.fixed
+	return d.fixed
 }
+
+// Mean is what the sizes are on average, in the long run.
+func (d *Sizes) Mean() float64 { return d.mean }

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// A body is cut into pieces of about this size, each of which is random bytes first and text then: runs that are long enough for a
-// codec to find, and so short that a small value has its share of both.
+// Bodies are cut into pieces of about this size, each of which is random bytes first and text then: runs that are long enough for
+// a codec to find, and so short that a small value has its share of both.
 const piece = 128
 
 // text is what repeats. It is short enough to come again within every codec's reach, and not so short that only its period is seen.
@@ -14,31 +14,47 @@ const text = `{"time":"2024-05-17T08:31:59Z","level":"info","service":"checkout"
 	`the warehouse","customer":"returning","currency":"EUR","payment":"card","items":["blue kettle","spare filter","green tea, loose"],` +
 	`"delivery":{"carrier":"bicycle","window":"between nine and noon","note":"please ring twice, the bell is quiet"},"retries":0} `
 
-// fillValue writes the body of a value, of which that share is random and the rest repeats.
-func fillValue(body []byte, entropy float64, random *rand.Rand) {
-	owed := random.Float64() // of a byte: what a piece's share falls short of whole ones, many bodies make up
-	at := random.IntN(len(text))
+// Values writes the bodies of values with a stated share of random bytes. It belongs to one goroutine.
+type Values struct {
+	entropy float64
+	source  *rand.PCG
+	at      int     // in the text
+	owed    float64 // random bytes, less than one: the share is kept over many pieces
+}
+
+// NewValues is for an entropy between 0, all text, and 1, all random.
+func NewValues(entropy float64, source *rand.PCG) *Values {
+	return &Values{entropy: entropy, source: source}
+}
+
+// Fill writes a whole body.
+func (v *Values) Fill(body []byte) {
 	for pieces := (len(body) + piece - 1) / piece; pieces > 0; pieces-- {
 		n := len(body) / pieces
-		owed += entropy * float64(n)
-		noise := min(int(owed), n)
-		owed -= float64(noise)
-		fillRandom(body[:noise], random)
-		for p := body[noise:n]; len(p) > 0; {
-			k := copy(p, text[at:])
-			at = (at + k) % len(text)
-			p = p[k:]
-		}
+		v.owed += v.entropy * float64(n)
+		random := min(int(v.owed), n)
+		v.owed -= float64(random)
+		v.randomize(body[:random])
+		v.write(body[random:n])
 		body = body[n:]
 	}
 }
 
-func fillRandom(p []byte, random *rand.Rand) {
+func (v *Values) randomize(p []byte) {
 	for ; len(p) >= 8; p = p[8:] {
-		binary.LittleEndian.PutUint64(p, random.Uint64())
+		binary.LittleEndian.PutUint64(p, v.source.Uint64())
 	}
-	for last := random.Uint64(); len(p) > 0; last >>= 8 {
-		p[0] = byte(last)
-		p = p[1:]
+	if len(p) > 0 {
+		var last [8]byte
+		binary.LittleEndian.PutUint64(last[:], v.source.Uint64())
+		copy(p, last[:])
+	}
+}
+
+func (v *Values) write(p []byte) {
+	for len(p) > 0 {
+		n := copy(p, text[v.at:])
+		v.at = (v.at + n) % len(text)
+		p = p[n:]
 	}
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/millrace/millrace/wire/record"
@@ -12,13 +13,13 @@ import (
 func TestEntropyIsWhatCodecsMakeOfIt(t *testing.T) {
 	const values, size = 64, 1000
 	ratio := func(codec record.Codec, entropy float64) float64 {
-		random := seeded(1)
+		source := NewValues(entropy, rand.NewPCG(1, 1))
 		var plain, packed record.Builder
 		plain.Reset(record.BuildOptions{})
 		packed.Reset(record.BuildOptions{Codec: codec})
 		value := make([]byte, size)
 		for range values {
-			fillValue(value, entropy, random)
+			source.Fill(value)
 			plain.Add(0, nil, value)
 			packed.Add(0, nil, value)
 		}
@@ -66,10 +67,10 @@ func TestEntropyIsTheShareOfRandomBytes(t *testing.T) {
 	}
 	for _, size := range []int{1, 5, 63, 64, 65, 1000} {
 		const bytes = 1_000_000
-		random := seeded(9)
+		v := NewValues(0.3, rand.NewPCG(9, 9))
 		body, strange, total := make([]byte, size), 0, 0
 		for total < bytes {
-			fillValue(body, 0.3, random)
+			v.Fill(body)
 			for _, b := range body {
 				if !inText[b] {
 					strange++

@@ -14,7 +14,7 @@ type zipf struct {
 	shift    float64 // how near below a rank a draw may lie that needs no check
 }
 
-func newZipf(n uint64, s float64) *zipf {
+func newZipf(n int64, s float64) *zipf {
 	z := &zipf{n: float64(n), s: s}
 	z.from = z.integral(1.5) - 1 // the first rank has its whole weight, h(1) = 1
 	z.to = z.integral(z.n + 0.5)
@@ -42,13 +42,13 @@ func (z *zipf) inverse(y float64) float64 {
 	return math.Exp(y * math.Log1p(t) / t)
 }
 
-func (z *zipf) draw(r *rand.Rand) uint64 {
+func (z *zipf) draw(r *rand.Rand) int64 {
 	for {
 		y := z.to + r.Float64()*(z.from-z.to)
 		x := z.inverse(y)
 		k := min(max(math.Floor(x+0.5), 1), z.n)
 		if k-x <= z.shift || y >= z.integral(k+0.5)-z.weight(k) {
-			return uint64(k) - 1
+			return int64(k) - 1
 		}
 	}
 }
