@@ -21,14 +21,32 @@ func NewLatencies() *Latencies {
 }
 
 // Record counts one duration. More than 60 s counts as 60 s, and is told by Beyond and by the maximum.
-func (l *Latencies) Record(d time.Duration) {
+func (l *Latencies) Record(d time.Duration) { l.RecordN(d, 1) }
+
+// RecordN counts a duration n times.
+func (l *Latencies) RecordN(d time.Duration, n int64) {
 	l.longest = max(l.longest, d)
 	us := (d + time.Microsecond/2).Microseconds()
 	if us > longest.Microseconds() {
 		us = longest.Microseconds()
-		l.beyond++
+		l.beyond += n
 	}
-	_ = l.histogram.RecordValue(max(us, 1)) // within its bounds
+	_ = l.histogram.RecordValues(max(us, 1), n) // within its bounds
+}
+
+// Merge adds what another one counted.
+func (l *Latencies) Merge(o *Latencies) {
+	l.histogram.Merge(o.histogram) // of the same bounds: nothing is dropped
+	l.longest = max(l.longest, o.longest)
+	l.beyond += o.beyond
+}
+
+// Reset empties it.
+func (l *Latencies) Reset() {
+	if l.histogram.TotalCount() > 0 {
+		l.histogram.Reset()
+	}
+	l.longest, l.beyond = 0, 0
 }
 
 // LatencySummary is the row of a latency table, in milliseconds.

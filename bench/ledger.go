@@ -31,8 +31,9 @@ type partitionLedger struct {
 
 // Verdict is what the verification found. Only Intact counts as success.
 type Verdict struct {
-	Sent       int64 `json:"sent"`
-	Consumed   int64 `json:"consumed"`
+	Sent       int64 `json:"sent"`       // and acknowledged; once for each group that reads them
+	Consumed   int64 `json:"consumed"`   // of those
+	Failed     int64 `json:"failed"`     // attempted and not acknowledged: nobody knows whether they were kept. A run with failures is no result
 	Lost       int64 `json:"lost"`       // sent, never seen
 	Duplicated int64 `json:"duplicated"` // seen again
 	Reordered  int64 `json:"reordered"`  // seen after records sent later
@@ -41,22 +42,23 @@ type Verdict struct {
 	Examples []string `json:"examples,omitempty"` // of the first few mistakes
 }
 
-// Intact reports whether every record came back once, in order, as it was sent.
+// Intact reports whether every record was acknowledged and came back once, in order, as it was sent.
 func (v *Verdict) Intact() bool {
-	return v.Sent == v.Consumed && v.Lost+v.Duplicated+v.Reordered+v.Corrupted == 0
+	return v.Sent == v.Consumed && v.Failed+v.Lost+v.Duplicated+v.Reordered+v.Corrupted == 0
 }
 
 func (v Verdict) String() string {
 	if v.Intact() {
 		return fmt.Sprintf("every one of %d records came back once, in order, unchanged", v.Sent)
 	}
-	return fmt.Sprintf("%d sent, %d consumed: %d lost, %d duplicated, %d out of order, %d corrupted", v.Sent, v.Consumed, v.Lost, v.Duplicated, v.Reordered, v.Corrupted)
+	return fmt.Sprintf("%d sent, %d consumed: %d lost, %d duplicated, %d out of order, %d corrupted, %d not acknowledged", v.Sent, v.Consumed, v.Lost, v.Duplicated, v.Reordered, v.Corrupted, v.Failed)
 }
 
 // Add puts another verdict to this one.
 func (v *Verdict) Add(other Verdict) {
 	v.Sent += other.Sent
 	v.Consumed += other.Consumed
+	v.Failed += other.Failed
 	v.Lost += other.Lost
 	v.Duplicated += other.Duplicated
 	v.Reordered += other.Reordered

@@ -24,6 +24,9 @@ type Result struct {
 	Saturated bool     `json:"saturated,omitempty"` // the broker could not keep the rate: sound, but no latency result
 	Disturbed []string `json:"disturbed,omitempty"` // what the machine did meanwhile, beyond the stated limits
 
+	Errors int64   `json:"errors,omitempty"` // of requests; the first few are among the verdict's examples
+	Busy   float64 `json:"generator_busy"`   // share of the window in which the generator's busiest thread did not wait
+
 	Load    Load                     `json:"load"`
 	Latency map[string]*Distribution `json:"latency"` // produce, e2e, service, slip, catchup: see the constants
 	Series  []Second                 `json:"series"`
@@ -56,10 +59,11 @@ type Target struct {
 
 // Load is what was asked for and what was done, in the window unless said otherwise.
 type Load struct {
-	Attempted int64 `json:"attempted"` // whole run, records: attempted = acked + failed
-	Acked     int64 `json:"acked"`     // whole run
-	Failed    int64 `json:"failed"`    // whole run
-	Consumed  int64 `json:"consumed"`  // whole run, all groups together
+	Attempted int64 `json:"attempted"`        // whole run, records: attempted = acked + failed
+	Acked     int64 `json:"acked"`            // whole run
+	Failed    int64 `json:"failed"`           // whole run
+	Consumed  int64 `json:"consumed"`         // whole run, all groups together
+	Unsent    int64 `json:"unsent,omitempty"` // due in time and never sent: the broker was too far behind, see Result.Saturated
 
 	Elapsed          time.Duration `json:"elapsed_ns"`
 	Records          int64         `json:"records"` // acknowledged in the window

@@ -10,7 +10,7 @@ import (
 
 // What a value's size may be, in bytes.
 const (
-	smallestValue = 36        // what verification puts into every value
+	smallestValue = MinSize   // what verification puts into every value
 	largestDrawn  = 1_000_000 // of a distribution without an end: fits Kafka's default max.message.bytes
 	largestValue  = 64 << 20
 )

@@ -119,12 +119,13 @@ func (s Spec) Validate() error {
 		{s.Idempotent && s.InFlight > 5, "idempotence allows 5 requests in flight at most"},
 		{s.GroupProtocol && s.Mode != "kgo", "the group protocol needs mode kgo"},
 		{s.Consumers > s.Partitions, "more consumers than partitions: some of them would have nothing to do"},
-		{s.Rate == 0 && s.Arrivals != "constant", "arrivals need a rate"},
+		{s.Rate == 0 && s.Arrivals != "constant" && !strings.HasPrefix(s.Arrivals, "trace:"), "arrivals need a rate, unless they are a trace, which has one"},
 		{s.Partitions < 1 || s.Producers < 1 || s.BatchRecords < 1 || s.InFlight < 1 || s.Groups < 1 || s.Consumers < 1, "partitions, producers, records of a batch, requests in flight, groups and consumers are at least 1"},
 	} {
 		if c.bad {
 			errs = append(errs, errors.New(c.say))
 		}
 	}
-	return errors.Join(errs...)
+	_, err := newWorkload(s, 0)
+	return errors.Join(append(errs, err)...)
 }

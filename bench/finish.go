@@ -1,0 +1,87 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// result puts together what a run found. Everything has ended.
+func (r *run) result(started time.Time) *Result {
+	c := r.collect
+	res := &Result{
+		Schema: ResultSchema, Version: r.setup.Version, Started: started, Command: r.setup.Command, Target: r.place.target, Spec: r.spec,
+		Latency: map[string]*Distribution{}, Series: c.series,
+	}
+	res.Target.Pids = r.setup.Pids
+	for k, name := range kindNames {
+		if c.total[k].histogram.TotalCount() > 0 {
+			res.Latency[name] = NewDistribution(c.total[k])
+		}
+	}
+	elapsed := r.span.to - r.span.from
+	w := &c.window
+	res.Load = Load{
+		Acked: c.whole.acked, Failed: c.whole.failed, Consumed: c.whole.consumed, Unsent: r.unsent.Load(),
+		Elapsed: elapsed, Records: w.acked, Bytes: w.bytes, Requests: w.requests,
+		Fetched: w.consumed, FetchedBytes: w.fetchedSize, Fetches: w.fetches,
+		Asked: r.spec.Rate, Achieved: float64(w.acked) / elapsed.Seconds(), MegabytesASecond: float64(w.bytes) / 1e6 / elapsed.Seconds(),
+		PeakBacklog: c.peak,
+	}
+	if c.whole.sent > 0 && r.spec.Codec != "none" {
+		res.Load.Ratio = float64(c.whole.raw) / float64(c.whole.sent)
+	}
+	for _, b := range r.books {
+		for i := range b.partitions {
+			res.Load.Attempted += b.partitions[i].next
+		}
+	}
+	for _, group := range r.trackers {
+		for _, t := range group {
+			res.Verdict.Add(t.verdict(r.books))
+		}
+	}
+	res.Verdict.Failed = res.Load.Failed
+	if n := r.errors.n.Load(); n > 0 {
+		res.Errors = n
+		res.Verdict.Add(Verdict{Examples: r.errors.mu.first})
+	}
+	if l := &res.Load; l.Attempted != l.Acked+l.Failed {
+		res.Verdict.example("attempted %d records, but %d acknowledged and %d failed: the generator lost count", l.Attempted, l.Acked, l.Failed)
+		res.Verdict.Failed += max(l.Attempted-l.Acked-l.Failed, 1)
+	}
+	res.Busy = math.Float64frombits(r.busiest.Load())
+	res.judge()
+	return res
+}
+
+// Limits of a generator that can be believed.
+const (
+	slipFloor = 1.0  // ms: less at p99 is not worth a word
+	slipShare = 0.10 // of the produce latency's p99
+	busyLimit = 0.95 // of the window, of one thread
+	heldShare = 0.995
+)
+
+// judge finds out whether the figures are the broker's: whether the generator kept its own schedule and had time to spare.
+func (r *Result) judge() {
+	l := &r.Load
+	if slip, produce := r.Latency[LatencySlip], r.Latency[LatencyProduce]; slip != nil && produce != nil {
+		if limit := max(slipFloor, slipShare*produce.P99); slip.P99 > limit {
+			r.Invalid = append(r.Invalid, fmt.Sprintf("the generator was late by %.3g ms at p99, more than %.3g ms: give it more of the machine, or ask for less", slip.P99, limit))
+		}
+	}
+	if r.Busy > busyLimit {
+		r.Invalid = append(r.Invalid, fmt.Sprintf("a thread of the generator was busy %.0f %% of the window: the broker may be able to do more than it was asked", 100*r.Busy))
+	}
+	if l.Asked == 0 || l.Achieved >= heldShare*l.Asked {
+		return
+	}
+	// Too little was acknowledged. Records that were due and waited for room in the window, or that were on their way, are the
+	// broker's; what was never due is the generator's.
+	if short := l.Asked*l.Elapsed.Seconds()*heldShare - float64(l.Records); float64(l.PeakBacklog) >= short {
+		r.Saturated = true
+	} else {
+		r.Invalid = append(r.Invalid, fmt.Sprintf("%.1f records/s were asked for, %.1f reached, and the broker was not what kept it", l.Asked, l.Achieved))
+	}
+}

@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/bench"
+)
+
+func runBench(t *testing.T, addr string, spec bench.Spec) *bench.Result {
+	t.Helper()
+	r, err := bench.Run(within(t, time.Minute), bench.Setup{Target: bench.Target{Brokers: []string{addr}}}, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: %+v; %s; invalid %q, saturated %v, busy %.2f", spec.Name, r.Load, r.Verdict, r.Invalid, r.Saturated, r.Busy)
+	for name, d := range r.Latency {
+		t.Logf("  %-8s %+v", name, d.LatencySummary)
+	}
+	return r
+}
+
+// One run of the generator against the real broker, in each way it can send: every record is acknowledged, comes back, and is
+// timed.
+func TestBenchRun(t *testing.T) {
+	b := start(t, t.TempDir(), 0)
+	const second = time.Second
+	for _, spec := range []bench.Spec{
+		{Name: "open loop", Rate: 2000, Warmup: second, Duration: 2 * second, Size: "1000"},
+		{Name: "open loop, batches, partitions, producers, groups", Rate: 5000, Duration: second, BatchRecords: 10, Partitions: 6, Producers: 20, Groups: 2, Consumers: 3},
+		{Name: "closed loop", Duration: second, Size: "1000", BatchRecords: 16, Partitions: 3, Idempotent: true},
+		{Name: "large", Duration: second, Size: "65000", TopicConfigs: map[string]string{"millrace.durability": "os"}},
+		{Name: "keys", Rate: 5000, Duration: second, BatchRecords: 10, Partitions: 6, Keys: "zipf:1000:0.99", Size: "lognormal:200:1"},
+		{Name: "keys one by one", Rate: 2000, Duration: second, Partitions: 6, Keys: "uniform:100000", Arrivals: "poisson"},
+		{Name: "acks 1", Rate: 500, Duration: second, Acks: "1", Consume: "after"},
+		{Name: "acks 0", Rate: 500, Duration: second, Acks: "0"},
+		{Name: "gzip", Rate: 500, Duration: second, Codec: "gzip", BatchRecords: 5},
+		{Name: "lz4", Rate: 500, Duration: second, Codec: "lz4", BatchRecords: 5},
+		{Name: "zstd", Rate: 500, Duration: second, Codec: "zstd", BatchRecords: 5, Idempotent: true},
+		{Name: "snappy", Rate: 500, Duration: second, Codec: "snappy", BatchRecords: 5},
+	} {
+		t.Run(spec.Name, func(t *testing.T) {
+			r := runBench(t, b.addr, spec)
+			if !r.Verdict.Intact() {
+				t.Errorf("not intact: %s %q", r.Verdict, r.Verdict.Examples)
+			}
+			l := r.Load
+			if l.Attempted == 0 || l.Attempted != l.Acked || r.Verdict.Consumed != l.Acked*int64(r.Spec.Groups) {
+				t.Errorf("attempted %d, acknowledged %d, verified %d of %d groups", l.Attempted, l.Acked, r.Verdict.Consumed, r.Spec.Groups)
+			}
+			seconds := int((spec.Warmup + spec.Duration) / second)
+			if len(r.Series) != seconds || r.Series[0].Second != -int(spec.Warmup/second) {
+				t.Errorf("%d seconds from %d, want %d", len(r.Series), r.Series[0].Second, seconds)
+			}
+			if spec.Rate == 0 {
+				return
+			}
+			// The schedule is exact: so many records are due in the whole run, and each of the window is timed.
+			if want := int64(spec.Rate * float64(seconds)); l.Attempted != want && spec.Arrivals != "poisson" {
+				t.Errorf("%d records were sent, %d were due", l.Attempted, want)
+			}
+			window := int64(spec.Rate * spec.Duration.Seconds())
+			if spec.Arrivals == "poisson" {
+				window = l.Attempted
+			}
+			for name, want := range map[string]int64{bench.LatencyProduce: window, bench.LatencySlip: window, bench.LatencyEndToEnd: window * int64(r.Spec.Groups)} {
+				if d := r.Latency[name]; name == bench.LatencyEndToEnd && spec.Consume == "after" {
+					if d != nil {
+						t.Errorf("%d records that were read afterwards were timed end to end", d.Count)
+					}
+				} else if d == nil || d.Count != want {
+					t.Errorf("%s: %+v, want %d records", name, d, want)
+				}
+			}
+		})
+	}
+}
