@@ -54,7 +54,7 @@ func (b *blocks) do(ctx context.Context) (all []Segment, err error) {
 				break
 			}
 			b.again--
-			b.progress(Step{Cell: b.cell, Target: last.Target, Block: block, Blocks: b.n, Place: last.Place, Places: 2 * len(b.targets),
+			b.progress(Step{Cell: b.cell, Target: last.Target, Block: block, Blocks: b.n, Place: last.Place, Places: len(b.order(block, try)),
 				Why: "the block is run once more: " + strings.Join(last.Why, "; ")})
 		}
 	}
@@ -63,7 +63,7 @@ func (b *blocks) do(ctx context.Context) (all []Segment, err error) {
 
 func (b *blocks) order(block, try int) []int {
 	order := rand.New(rand.NewPCG(b.seed, uint64(block)<<8|uint64(try))).Perm(len(b.targets))
-	for i := len(order) - 1; i >= 0; i-- {
+	for i := len(order) - 1; i >= 0 && len(order) > 1; i-- { // a single one needs no turns
 		order = append(order, order[i])
 	}
 	return order

@@ -24,8 +24,8 @@ type Comparison struct {
 	Seed       uint64     `json:"seed"`
 	Headline   string     `json:"headline"` // a sentence to quote
 	Notes      []string   `json:"notes,omitempty"`
-	Metrics    []Ratio    `json:"metrics"` // the headline's first
-	Segments   []Segment  `json:"segments"`
+	Metrics    []Ratio    `json:"metrics"`            // the headline's first
+	Segments   []Segment  `json:"segments,omitempty"` // of a suite's comparison: those of its cell
 }
 
 // Difference is what a comparison found of one metric.

@@ -1,0 +1,114 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/bench"
+	"github.com/millrace/millrace/bench/host"
+)
+
+// partitionsWithin is how long making, and again deleting, may take.
+const partitionsWithin = 3 * time.Minute
+
+// measurePartitions makes a topic of many partitions and deletes it. It is made when each of them tells its end, which only a
+// leader that has its log does; the answer to CreateTopics comes earlier.
+func measurePartitions(ctx context.Context, s Subject, spec bench.Spec, r *bench.Result) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*partitionsWithin)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.Brokers...), kgo.ClientID("millrace-bench"), kgo.RequestTimeoutOverhead(partitionsWithin), kgo.MetadataMinAge(10*time.Millisecond))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	admin.SetTimeoutMillis(int32(partitionsWithin / time.Millisecond))
+	topic := fmt.Sprintf("millrace-bench-partitions-%d", time.Now().UnixNano())
+	if _, err := admin.ListTopics(ctx); err != nil { // connected
+		return err
+	}
+	before := anon(s.Pids)
+
+	began := time.Now()
+	if _, err := admin.CreateTopic(ctx, int32(spec.Partitions), -1, nil, topic); err != nil {
+		return fmt.Errorf("create %d partitions: %w", spec.Partitions, err)
+	}
+	if err := until(ctx, func() error { return allLead(ctx, admin, topic, spec.Partitions) }); err != nil {
+		return fmt.Errorf("%d partitions were made: %w", spec.Partitions, err)
+	}
+	r.Figures["create"] = milliseconds(time.Since(began))
+	if after := anon(s.Pids); len(s.Pids) > 0 && after > before {
+		r.Figures["anon_per_partition"] = float64(after-before) / float64(spec.Partitions)
+	}
+	if r.Target.Durability, err = bench.Durability(ctx, bench.Options{Brokers: s.Brokers, Topic: topic}); err != nil {
+		return err
+	}
+
+	began = time.Now()
+	if _, err := admin.DeleteTopic(ctx, topic); err != nil {
+		return fmt.Errorf("delete %d partitions: %w", spec.Partitions, err)
+	}
+	if err := until(ctx, func() error { return gone(ctx, admin, topic) }); err != nil {
+		return fmt.Errorf("%d partitions were deleted: %w", spec.Partitions, err)
+	}
+	r.Figures["delete"] = milliseconds(time.Since(began))
+	return nil
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// until tries again while the error stays, for as long as making or deleting may take.
+func until(ctx context.Context, f func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, partitionsWithin)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+func allLead(ctx context.Context, admin *kadm.Client, topic string, partitions int) error {
+	ends, err := admin.ListEndOffsets(ctx, topic)
+	if err != nil {
+		return err
+	}
+	if n := len(ends[topic]); n != partitions {
+		return fmt.Errorf("%d of them are known", n)
+	}
+	return ends.Error()
+}
+
+func gone(ctx context.Context, admin *kadm.Client, topic string) error {
+	topics, err := admin.ListTopics(ctx, topic)
+	switch {
+	case err != nil:
+		return err
+	case errors.Is(topics[topic].Err, kerr.UnknownTopicOrPartition):
+		return nil
+	}
+	return fmt.Errorf("the topic is still there (%v)", topics[topic].Err)
+}
+
+// anon is the private memory of processes now.
+func anon(pids []int) (sum int64) {
+	sampler := host.StartSampler(pids, time.Hour)
+	for _, u := range sampler.Stop() {
+		sum += u.Anon
+	}
+	return sum
+}
