@@ -114,10 +114,7 @@ func Run(ctx context.Context, s Setup, spec Spec) (_ *Result, err error) {
 		}
 		r.trackers = append(r.trackers, group)
 	}
-	d, err := r.driver()
-	if err != nil {
-		return nil, err
-	}
+	d := r.driver()
 	defer d.close()
 	if err := d.connect(ctx); err != nil {
 		return nil, err
@@ -130,11 +127,11 @@ func Run(ctx context.Context, s Setup, spec Spec) (_ *Result, err error) {
 	return r.result(started), nil
 }
 
-func (r *run) driver() (driver, error) {
+func (r *run) driver() driver {
 	if r.spec.Mode == "raw" {
-		return newRaw(r), nil
+		return newRaw(r)
 	}
-	return nil, fmt.Errorf("mode %s is not supported yet", r.spec.Mode)
+	return newReal(r)
 }
 
 // enter tells where the run stands.
