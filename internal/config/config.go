@@ -108,6 +108,7 @@ type state struct {
 	dynamic    [2]layer // set at run time: for this broker, for all brokers
 	listeners  []Listener
 	advertised []Listener
+	admin      Admin
 	topic      TopicConfig // of a topic without settings of its own
 }
 
@@ -248,6 +249,11 @@ func (c *Config) SetPort(port int) error {
 	}
 	st.set = maps.Clone(st.set)
 	st.set["listeners"] = value{strings.Join(items, ","), "--port", source}
+	if port == 0 && !st.admin.Off {
+		st.admin.Port = 0
+		_, _, source := st.get(setting(adminListener))
+		st.set[adminListener] = value{st.admin.Address(), "--port", source}
+	}
 	c.state.Store(&st)
 	return nil
 }

@@ -165,6 +165,7 @@ func (l *loader) finish() *state {
 		l.warnings = append(l.warnings, fmt.Sprintf("%s: default.replication.factor: there is one broker, so topics get one replica, not %s", v.where, v.text))
 	}
 	l.listeners(st, get)
+	l.admin(st, get)
 	if len(l.errs) == 0 {
 		st.topic = st.topicDefaults()
 	}
