@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,6 +36,7 @@ type listener struct {
 	tcp     *net.TCPListener
 	addr    netip.AddrPort
 	reserve int // a descriptor, -1 when it is lost
+	open    atomic.Int64
 }
 
 // raiseFileLimit raises the limit of open files as far as we may, and returns how many connections that leaves room for: log segments,
@@ -182,6 +184,7 @@ func (a *acceptor) newConn(l *listener, nc *net.TCPConn) *Conn {
 	}
 	a.pick.next++
 	best.load.Add(1)
+	l.open.Add(1)
 	a.pick.Unlock()
 	return &Conn{
 		id:       s.lastID.Add(1)<<loopBits | uint64(best.index),
@@ -205,6 +208,7 @@ func (c *Conn) lost(err error) {
 	s.refused.Add(1)
 	s.noise.warn("connection refused", "client", c.remote, "listener", c.listener.name, "err", err)
 	c.loop.load.Add(-1)
+	c.listener.open.Add(-1)
 	s.from.leave(c.remote.Addr())
 	s.closedOne(1)
 }

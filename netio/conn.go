@@ -52,6 +52,9 @@ func (c *Conn) ID() uint64 { return c.id }
 // Listener is the name of the listener that accepted the connection.
 func (c *Conn) Listener() string { return c.listener.name }
 
+// Loop is the number of the connection's loop, from 0: what is kept for each loop is written by one goroutine.
+func (c *Conn) Loop() int { return c.loop.index }
+
 // LocalAddr is the address the client reached.
 func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
 
@@ -151,6 +154,7 @@ func (c *Conn) teardown(err error) {
 	l.server.from.leave(c.remote.Addr())
 	l.server.closedOne(1)
 	l.load.Add(-1)
+	c.listener.open.Add(-1)
 }
 
 // blocked says whether no further frame may be handled now.

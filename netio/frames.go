@@ -130,6 +130,7 @@ func (c *Conn) parse(p []byte) []byte {
 // dispatch hands one frame to the handler. own is the buffer it lies in, when that is the frame's own.
 func (c *Conn) dispatch(frame, own []byte, token bool) {
 	l := c.loop
+	l.looked = 0
 	r := l.newReply(c)
 	r.Frame, r.frame, r.token = frame, own, token
 	c.out.append(c, r)

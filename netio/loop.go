@@ -39,19 +39,21 @@ type loop struct {
 	buffers    buffers
 	replies    []*Reply // free
 	send       sendScratch
-	counters   struct{ frames, bytesIn, bytesOut, stalls, passes int64 }
+	began      int64 // when the pass began, on the server's clock
+	looked     int64 // when the clock was last read in this pass; 0: not since there was work
+	counters   counters
 
 	sweepFunc func()
 	sweeping  atomic.Bool // asked for and not begun
 	idle      atomic.Bool // needs no sweep
 
-	published struct{ frames, bytesIn, bytesOut, stalls, passes atomic.Int64 }
+	published published
 	kicked    atomic.Bool // see poll.kick
 }
 
 const (
 	loopBits = 8
-	maxLoops = 1 << loopBits
+	MaxLoops = 1 << loopBits // most loops of a server
 
 	maxFreeReplies = 4096
 	keepReplyBuf   = 16 << 10 // a reply that has grown a larger Buf does not keep it
@@ -100,6 +102,7 @@ func (l *loop) begin() {
 	}
 	l.counters.passes++
 	l.tick = l.server.tick.Load()
+	l.began, l.looked = l.server.now(), 0
 	l.inbox.Lock()
 	l.inbox.awake = true
 	l.inbox.Unlock()
@@ -135,6 +138,7 @@ func (l *loop) end() {
 	}
 	l.depth--
 	l.event, l.current = false, nil
+	l.counters.busy += l.now() - l.began
 	l.publish()
 }
 
@@ -154,6 +158,7 @@ func (l *loop) beginEvent(c *Conn) {
 }
 
 func (l *loop) handle(items []item) {
+	l.looked = 0
 	for i := range items {
 		switch it := &items[i]; {
 		case it.reply != nil:
@@ -253,7 +258,7 @@ func (l *loop) newReply(c *Conn) *Reply {
 	} else {
 		r = &Reply{Buf: make([]byte, 0, 256)}
 	}
-	r.conn = c
+	r.conn, r.arrived = c, l.began
 	r.Buf = r.Buf[:sizeBytes]
 	r.state.Store(framing)
 	return r
@@ -272,7 +277,7 @@ func (l *loop) recycle(r *Reply) {
 	if cap(buf) > keepReplyBuf || cap(buf) < sizeBytes {
 		buf = make([]byte, 0, 256)
 	}
-	r.Frame, r.Buf, r.Context, r.conn, r.next, r.err, r.frame = nil, buf, nil, nil, nil, nil, nil
+	r.Frame, r.Buf, r.Context, r.Took, r.conn, r.next, r.err, r.frame = nil, buf, nil, nil, nil, nil, nil, nil
 	r.inserts, r.outcome, r.kept, r.token, r.done, r.left, r.pos = inserts, sent, false, false, false, 0, position{}
 	if len(l.replies) < maxFreeReplies {
 		l.replies = append(l.replies, r)
@@ -291,20 +296,6 @@ func (l *loop) free(b []byte) {
 	n := int64(cap(b))
 	l.buffers.put(b)
 	l.server.budget.give(n)
-}
-
-func (l *loop) publish() {
-	p, c := &l.published, &l.counters
-	set := func(a *atomic.Int64, v int64) {
-		if a.Load() != v {
-			a.Store(v)
-		}
-	}
-	set(&p.frames, c.frames)
-	set(&p.bytesIn, c.bytesIn)
-	set(&p.bytesOut, c.bytesOut)
-	set(&p.stalls, c.stalls)
-	set(&p.passes, c.passes)
 }
 
 // drain begins Server.Drain on this loop.

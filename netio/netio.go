@@ -122,7 +122,7 @@ func (o Options) validate() error {
 		}
 	}
 	bad(len(o.Listeners) == 0, "no listener")
-	bad(o.Loops < 1 || o.Loops > maxLoops, "%d loops: must be 1 to %d", o.Loops, maxLoops)
+	bad(o.Loops < 1 || o.Loops > MaxLoops, "%d loops: must be 1 to %d", o.Loops, MaxLoops)
 	bad(o.MaxFrame < 1 || o.MaxFrame > 1<<31-1, "largest frame of %d bytes: must be 1 to 2147483647", o.MaxFrame)
 	bad(o.MaxConnections < 0, "%d connections", o.MaxConnections)
 	bad(o.Budget < 1<<20, "budget of %d bytes: must be at least 1 MiB", o.Budget)
@@ -169,6 +169,7 @@ type Server struct {
 	refused atomic.Int64
 	tick    atomic.Int64 // sweeps since the start: the clock of idle and slow connections
 	every   time.Duration
+	started time.Time
 
 	stopping atomic.Bool // Close has begun: what closes now closes because of us
 	fatal    sync.Once
@@ -183,27 +184,13 @@ type Server struct {
 	closeOnce sync.Once
 }
 
-// Stats are counters since the start, and gauges.
-type Stats struct {
-	Connections   int64 // open now
-	Accepted      int64
-	Refused       int64 // beyond MaxConnections, or for want of descriptors
-	Frames        int64
-	BytesIn       int64
-	BytesOut      int64
-	Stalls        int64 // times a socket was full
-	Passes        int64 // times a loop was woken, by whatever
-	Reserved      int64 // bytes of the budget in use
-	BudgetWaiters int64 // connections paused because the budget is spent
-}
-
 // Listen binds all listeners and starts the loops. Connections are accepted before it returns.
 func Listen(o Options, h Handler) (*Server, error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, handler: h, log: o.Log, stop: make(chan struct{})}
+	s := &Server{options: o, handler: h, log: o.Log, stop: make(chan struct{}), started: time.Now()}
 	s.noise.log = o.Log
 	s.drain.done = make(chan struct{})
 	s.every = sweepEvery(&o)
@@ -246,25 +233,6 @@ func (s *Server) start() error {
 
 // Addr is the address a listener is bound to; the zero value when there is no such listener.
 func (s *Server) Addr(listener string) netip.AddrPort { return s.accept.addr(listener) }
-
-// Stats returns a snapshot.
-func (s *Server) Stats() Stats {
-	st := Stats{
-		Connections:   s.open.Load(),
-		Accepted:      int64(s.lastID.Load()),
-		Refused:       s.refused.Load(),
-		Reserved:      s.budget.used.Load(),
-		BudgetWaiters: int64(s.budget.waiting.Load()),
-	}
-	for _, l := range s.loops {
-		st.Frames += l.published.frames.Load()
-		st.BytesIn += l.published.bytesIn.Load()
-		st.BytesOut += l.published.bytesOut.Load()
-		st.Stalls += l.published.stalls.Load()
-		st.Passes += l.published.passes.Load()
-	}
-	return st
-}
 
 // Drain stops accepting and reading, lets the replies of all requests in work leave, then closes the connections. After timeout it closes
 // what is left and says how many that were. A client that does not read its replies is cut off sooner. Close must still be called.

@@ -5,18 +5,21 @@ import (
 	"sync/atomic"
 
 	"github.com/millrace/millrace/internal/invariant"
+	"github.com/millrace/millrace/internal/metric"
 	"github.com/millrace/millrace/internal/vfs"
 )
 
 // Reply is a request and the place of its reply in the order of its connection. It is pooled: nothing of it may be touched after Send, Discard or Abort.
 type Reply struct {
-	Frame   []byte // the request's payload; valid during Handler.Frame, and until the reply is finished after Keep
-	Buf     []byte // the reply: arrives with 4 bytes, room for the size; append header and body
-	Context any    // the handler's
+	Frame   []byte            // the request's payload; valid during Handler.Frame, and until the reply is finished after Keep
+	Buf     []byte            // the reply: arrives with 4 bytes, room for the size; append header and body
+	Context any               // the handler's
+	Took    *metric.Histogram // set during Handler.Frame: gets the time from the wake-up that brought the request until its reply has left; nil: nobody asks
 
 	conn    *Conn
 	next    *Reply // the connection's next request
 	inserts []insert
+	arrived int64 // on the loop's clock
 	state   atomic.Uint32
 	outcome outcome
 	err     error

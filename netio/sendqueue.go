@@ -67,6 +67,9 @@ func (o *outbound) pop(c *Conn) {
 	}
 	o.slots--
 	o.queued -= int64(len(r.Buf))
+	if r.Took != nil {
+		r.Took.Observe(c.loop.now() - r.arrived)
+	}
 	c.loop.recycle(r)
 }
 
@@ -167,7 +170,8 @@ func (c *Conn) sendSome(budget int) (n int, again bool, err error) {
 	if err != nil {
 		return 0, false, c.sendError("sendmsg", err)
 	}
-	c.advance(n)
+	c.loop.looked = 0
+	c.advance(n, &c.loop.counters.copied)
 	if n < total {
 		c.stall()
 		return n, false, nil
@@ -260,8 +264,8 @@ func (r *Reply) unsent() ([]byte, *insert) {
 	return b, in
 }
 
-// advance notes that n bytes have left and releases what that finishes.
-func (c *Conn) advance(n int) {
+// advance notes that n bytes have left, those of slices by a path, and releases what that finishes.
+func (c *Conn) advance(n int, path *sliced) {
 	for n > 0 {
 		r := c.out.head
 		if r.left == 0 { // discarded, between two that were sent
@@ -282,7 +286,9 @@ func (c *Conn) advance(n int) {
 			m := min(take, in.slice.Length-r.pos.within)
 			r.pos.within += m
 			take -= m
+			path.bytes += int64(m)
 			if r.pos.within == in.slice.Length {
+				path.slices++
 				in.slice.Release()
 				r.pos.insert, r.pos.within = r.pos.insert+1, 0
 			}
@@ -318,7 +324,8 @@ func (c *Conn) sendFile(in *insert, budget int) (int, bool, error) {
 	case err != nil:
 		return 0, false, c.sendError("sendfile", err)
 	}
-	c.advance(n)
+	c.loop.looked = 0
+	c.advance(n, &c.loop.counters.sendfile)
 	return n, true, nil
 }
 

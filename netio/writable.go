@@ -97,7 +97,7 @@ func (p *poll) run() {
 		for i := range events[:n] {
 			ev := &events[i]
 			if id := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32; id != 0 {
-				p.loops[id%maxLoops].push(item{id: id, events: ev.Events})
+				p.loops[id%MaxLoops].push(item{id: id, events: ev.Events})
 				continue
 			}
 			var count [8]byte
