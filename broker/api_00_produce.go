@@ -415,6 +415,7 @@ func (s *produce) expire() {
 // answer writes the response into the reply. Any goroutine.
 func (s *produce) answer() {
 	c := s.c
+	s.count()
 	if s.req.Acks == 0 && s.refusedNothing() {
 		s.free()
 		c.drop()

@@ -440,6 +440,7 @@ func (s *fetch) answer() {
 		s.refuse(code)
 		return
 	}
+	s.count()
 	c := s.c
 	r, h := c.reply, c.header
 	r.Buf = wire.AppendResponseHeader(r.Buf, h.Key, h.Version, h.CorrelationID)
@@ -550,6 +551,7 @@ func (s *fetch) explain(rp *wire.FetchResponsePartition, part *fetchPart) {
 
 // refuse answers the whole fetch with an error.
 func (s *fetch) refuse(code wire.Code) {
+	s.n.metrics.fetchErrors.add(code)
 	sessionID := s.resp.SessionID
 	s.resp.Default()
 	s.resp.ErrorCode = code

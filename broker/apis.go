@@ -5,6 +5,7 @@ import "github.com/millrace/millrace/wire"
 // api is one row of the table: an API key, the versions served, and who handles it.
 type api struct {
 	key       int16
+	row       int // its place in apis
 	name      string
 	min, max  int16 // served; outside of it the connection is closed
 	advertMin int16 // advertised: Produce says 0, else old librdkafka turns compression off (KAFKA-18659), and serves 3 and up
@@ -60,6 +61,7 @@ func init() {
 	}
 	for i := range apis {
 		a := &apis[i]
+		a.row = i
 		for _, w := range wire.APIs {
 			if w.Key != a.key {
 				continue

@@ -70,6 +70,7 @@ type Node struct {
 	dir            *engine.Dir
 	quorum         *quorum.Quorum
 	table          *replica.Table
+	flusher        *replica.Flusher
 	groups         *coord.Groups
 	findGroups     sync.Once   // see loadGroups
 	groupsFound    atomic.Bool // it is done
@@ -82,6 +83,7 @@ type Node struct {
 	parkedParts    atomic.Int64 // partitions that parked fetches wait on
 	producerIDs    producerIDs  // ids of the block this start was granted
 	limits         limits
+	metrics        *metrics
 
 	housework struct {
 		stop chan struct{}
@@ -117,6 +119,7 @@ func Start(o Options) (*Node, error) {
 		fetchTimers:   newTimers(),
 		produceTimers: newTimers(),
 	}
+	n.metrics = newMetrics()
 	n.recompressions.most = maxRecompressions
 	n.limits.fetchMaxBytes = int32(o.Config.Int("fetch.max.bytes"))
 	n.sessions = newSessions(o.Config.Int("max.incremental.fetch.session.cache.slots"))
@@ -153,16 +156,18 @@ func (n *Node) open() (err error) {
 		}
 	}()
 	n.spreadSettings()
+	n.flusher = replica.NewFlusher(replica.FlusherOptions{
+		Go:    n.workers.flush.Go,
+		Later: n.later,
+		Clock: n.metrics.now,
+	})
 	n.table = replica.NewTable(replica.Options{
 		Dir:    n.dir,
 		NodeID: n.id,
 		Config: n.config.TopicConfig,
-		Flush: replica.NewFlusher(replica.FlusherOptions{
-			Go:    n.workers.flush.Go,
-			Later: n.later,
-		}),
-		Go:  n.workers.files.Go,
-		Log: o.Log,
+		Flush:  n.flusher,
+		Go:     n.workers.files.Go,
+		Log:    o.Log,
 	})
 	n.groups = n.newGroups()
 	n.quorum, err = quorum.Open(quorum.Options{

@@ -25,34 +25,39 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 
 // client is the node's state of one connection, owned by the connection's loop.
 type client struct {
-	parked fetchList // fetches that wait for bytes; taken out when the connection closes
+	parked  fetchList    // fetches that wait for bytes; taken out when the connection closes
+	metrics *loopMetrics // of the connection's loop
 }
 
 var errUnsupported = errors.New("the broker does not serve this API key or version")
 
 // Opened gives the connection its state.
-func (n *Node) Opened(c *netio.Conn) { c.Context = &client{} }
+func (n *Node) Opened(c *netio.Conn) { c.Context = &client{metrics: n.metrics.of(c.Loop())} }
 
 // Frame decodes the header of one request and jumps through the table of APIs. Kafka closes the connection on a key or version it does not
 // serve; only ApiVersions, which a client sends to learn the versions, is answered in every version.
 func (n *Node) Frame(conn *netio.Conn, reply *netio.Reply) {
 	header, body, err := wire.DecodeHeader(reply.Frame)
 	if err != nil {
+		n.metrics.unknown.Add(1)
 		reply.Abort(err)
 		return
 	}
 	a := apiFor(header.Key)
 	if a == nil || (a.key != apiVersionsKey && (header.Version < a.min || header.Version > a.max)) {
+		n.metrics.unknown.Add(1)
 		reply.Abort(fmt.Errorf("%w: key %d version %d", errUnsupported, header.Key, header.Version))
 		return
 	}
 	if a.maxBody > 0 && len(body) > a.maxBody {
+		n.metrics.closed[a.row].Add(1)
 		reply.Abort(fmt.Errorf("%s request of %d bytes: the limit of this API is %d", a.name, len(body), a.maxBody))
 		return
 	}
 	c := calls.Get().(*call)
 	c.node, c.conn, c.reply, c.header, c.body = n, conn, reply, header, body
 	c.client, _ = conn.Context.(*client)
+	reply.Took = &c.client.metrics.took[a.row]
 	a.handle(n, c)
 }
 
@@ -94,6 +99,7 @@ func (c *call) respond(body func(dst []byte) []byte) {
 // fail closes the connection without an answer, as Kafka does with a request it cannot parse.
 func (c *call) fail(err error) {
 	r := c.reply
+	c.node.metrics.closed[apiByKey[c.header.Key].row].Add(1)
 	c.finish()
 	r.Abort(err)
 }

@@ -108,6 +108,13 @@ func (t *timers) fireAll() {
 	t.run()
 }
 
+// count is how many timers are set.
+func (t *timers) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.heap)
+}
+
 // stop ends the clock: nothing fires any more.
 func (t *timers) stop() {
 	t.mu.Lock()

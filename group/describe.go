@@ -28,6 +28,29 @@ func (s *Shard) Describe(groupID string) *Description {
 	return d
 }
 
+// Members is how many members a group has.
+func (s *Shard) Members(groupID string) int {
+	if g := s.groups[groupID]; g != nil {
+		return len(g.members)
+	}
+	return 0
+}
+
+// EachOffset calls f for every committed offset of a group, in no order, until f returns false.
+func (s *Shard) EachOffset(groupID string, f func(topic string, partition int32, offset int64) bool) {
+	g := s.groups[groupID]
+	if g == nil {
+		return
+	}
+	for topic, offsets := range g.offsets {
+		for partition, c := range offsets {
+			if !f(topic, partition, c.offset) {
+				return
+			}
+		}
+	}
+}
+
 // Filter says which groups a list is of. The zero value is none.
 type Filter struct {
 	states [Dead + 1]bool

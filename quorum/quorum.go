@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/internal/metric"
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/meta"
 	"github.com/millrace/millrace/wire"
@@ -88,6 +89,7 @@ type Quorum struct {
 	log     *engine.Log
 	store   snapshots
 	image   atomic.Pointer[meta.Image]
+	took    metric.Histogram // of the groups of decisions that were made durable
 
 	wake    chan struct{} // holds one when there is something to do
 	stopped chan struct{} // closed when the goroutine has ended
@@ -230,7 +232,7 @@ func (q *Quorum) commit(proposals []proposal) {
 
 // commitGroup takes as many proposals as one group may hold and returns how many.
 func (q *Quorum) commitGroup(proposals []proposal) (n int) {
-	old := q.Image()
+	old, began := q.Image(), time.Now()
 	im, now, bytes := old, q.options.Now(), q.since.bytes
 	for n < len(proposals) && q.since.bytes-bytes < maxGroupBytes {
 		p := &proposals[n]
@@ -259,6 +261,7 @@ func (q *Quorum) commitGroup(proposals []proposal) (n int) {
 		}
 	}
 	if q.dead == nil && im != old {
+		q.took.Observe(int64(time.Since(began)))
 		q.image.Store(im)
 		q.options.OnImage(old, im)
 	}

@@ -2,12 +2,15 @@ package replica
 
 import (
 	"sync"
+
+	"github.com/millrace/millrace/internal/metric"
 )
 
 // FlusherOptions of a Flusher.
 type FlusherOptions struct {
 	Go    func(job func()) // runs a flush: a small pool off the loops
 	Later func(job func()) // runs job about LazyAfter from now: `replicated` flushes in the background
+	Clock func() int64     // nanoseconds, to tell how long flushes take; nil: it stands still
 }
 
 // LazyAfter is how long a batch of a `replicated` topic may stay unflushed before its flush begins, in milliseconds. What D8 promises is 50.
@@ -19,7 +22,8 @@ const osFlushBytes = 24 << 20
 // Flusher is the group commit of DESIGN D8: at most one fdatasync per partition is under way, each carries all that was appended when it
 // began, and several partitions flush at once. It starts no goroutine: Go and Later run its jobs.
 type Flusher struct {
-	o FlusherOptions
+	o    FlusherOptions
+	took metric.Histogram
 
 	mu struct {
 		sync.Mutex
@@ -31,6 +35,9 @@ type Flusher struct {
 
 // NewFlusher returns a flusher.
 func NewFlusher(o FlusherOptions) *Flusher {
+	if o.Clock == nil {
+		o.Clock = func() int64 { return 0 }
+	}
 	f := &Flusher{o: o}
 	f.flushLazy = f.runLazy
 	return f

@@ -47,6 +47,7 @@ type Partition struct {
 		hotBytes      int64 // appended since hotNext
 	}
 	flushJob func() // p.flush, made once, at the first append
+	metrics  metrics
 }
 
 func newPartition(t *Topic, index int32, log *engine.Log, f *Flusher) *Partition {
@@ -114,6 +115,7 @@ func (p *Partition) Append(b record.Batch, o AppendOptions, w *AckWaiter) (a eng
 	}
 	if !a.Duplicate {
 		p.mu.unflushed += int64(len(b))
+		p.countAppendLocked(int64(len(b)), a.LastOffset-a.BaseOffset+1)
 		p.heatLocked(&a, int64(len(b)), o.Now)
 		now, later := p.dirtyLocked(c)
 		flushNow, flushLater = flushNow || now, later
@@ -355,7 +357,9 @@ func (p *Partition) flush() {
 	p.mu.again, p.mu.unflushed = false, 0
 	p.mu.Unlock()
 
+	began := p.flusher.o.Clock()
 	_, err := p.log.Flush()
+	p.flusher.took.Observe(p.flusher.o.Clock() - began)
 
 	var wake woken
 	var done *AckWaiter

@@ -32,6 +32,7 @@ type Table struct {
 	shared *config.TopicConfig // the last one made, under mu: most topics have the same
 	byName [shards]atomic.Pointer[map[string]*Topic]
 	byID   [shards]atomic.Pointer[map[wire.UUID]*Topic]
+	gone   removed
 }
 
 // shards bounds what one created topic makes Apply copy: the maps are copied on write, each a 1/shards of all topics.
@@ -283,6 +284,7 @@ func (t *Table) remove(was *meta.Topic) {
 			continue
 		}
 		p.remove()
+		t.gone.add(p)
 		log, name := t.o.Log, tp.Name
 		t.o.Go(func() {
 			if err := p.log.Remove(); err != nil {
