@@ -114,7 +114,10 @@ func Run(ctx context.Context, s Setup, spec Spec) (_ *Result, err error) {
 		}
 		r.trackers = append(r.trackers, group)
 	}
-	d := r.driver()
+	d, err := r.driver()
+	if err != nil {
+		return nil, err
+	}
 	defer d.close()
 	if err := d.connect(ctx); err != nil {
 		return nil, err
@@ -127,11 +130,11 @@ func Run(ctx context.Context, s Setup, spec Spec) (_ *Result, err error) {
 	return r.result(started), nil
 }
 
-func (r *run) driver() driver {
+func (r *run) driver() (driver, error) {
 	if r.spec.Mode == "raw" {
-		return newRaw(r)
+		return newRaw(r), nil
 	}
-	return newReal(r)
+	return nil, fmt.Errorf("mode %s is not supported yet", r.spec.Mode)
 }
 
 // enter tells where the run stands.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +41,7 @@ data in ./millrace-data. SIGTERM or Ctrl-C stops it in order and exits 0; the se
 	c.Flags().StringVarP(&f.config, "config", "c", "", "Kafka server.properties to read; none is looked for")
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory for everything it keeps (default: log.dirs, else ./millrace-data)")
 	c.Flags().IntVar(&f.port, "port", -1, "port of the listener for clients; 0 takes free ports for all listeners (default: as configured, else 9092)")
-	c.Flags().StringVar(&f.portsFile, "ports-file", "", "written when the broker is ready: {\"kafka\": \"127.0.0.1:PORT\", \"pid\": N}")
+	c.Flags().StringVar(&f.portsFile, "ports-file", "", "written when the broker is ready: {\"kafka\": \"127.0.0.1:PORT\", \"admin\": \"127.0.0.1:PORT\", \"pid\": N}")
 	c.Flags().StringArrayVarP(&f.options, "option", "o", nil, "one setting, key=value; stronger than the file; repeatable")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return serve(c.Context(), f, c.Flags().Changed("port"), os.Stderr)
@@ -65,6 +64,11 @@ func serve(ctx context.Context, f serverFlags, portSet bool, stderr *os.File) er
 		}
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
+	admin, err := listenAdmin(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer admin.close()
 	broken := make(chan error, 1)
 	node, err := broker.Start(broker.Options{
 		Config:  cfg,
@@ -80,13 +84,14 @@ func serve(ctx context.Context, f serverFlags, portSet bool, stderr *os.File) er
 	if err != nil {
 		return startFailure(cfg, err)
 	}
-	kafka := node.Addrs()[cfg.Listeners()[0].Name].String()
+	admin.show(node)
+	at := ports{Kafka: node.Addrs()[cfg.Listeners()[0].Name].String(), Admin: admin.address(), PID: os.Getpid()}
 	if f.portsFile != "" {
-		if err := writePorts(f.portsFile, kafka); err != nil {
+		if err := at.write(f.portsFile); err != nil {
 			return errors.Join(err, shutdown(node, cfg))
 		}
 	}
-	banner(stderr, cfg, node, kafka)
+	banner(stderr, cfg, node, admin, at)
 
 	select {
 	case err = <-broken:
@@ -94,6 +99,7 @@ func serve(ctx context.Context, f serverFlags, portSet bool, stderr *os.File) er
 	case <-ctx.Done():
 		log.Info("stopping; once more to cut it short")
 	}
+	admin.stopping()
 	if f.portsFile != "" {
 		_ = os.Remove(f.portsFile) // only a hint for others; it may be gone already
 	}
@@ -134,7 +140,7 @@ func startFailure(cfg *config.Config, err error) error {
 }
 
 // banner is at most eight lines.
-func banner(w io.Writer, cfg *config.Config, node *broker.Node, kafka string) {
+func banner(w io.Writer, cfg *config.Config, node *broker.Node, admin *admin, at ports) {
 	dir := cfg.DataDir()
 	if absolute, err := filepath.Abs(dir); err == nil {
 		dir = absolute
@@ -143,6 +149,9 @@ func banner(w io.Writer, cfg *config.Config, node *broker.Node, kafka string) {
 	for _, l := range cfg.Listeners() {
 		listeners = append(listeners, l.Name+"://"+node.Addrs()[l.Name].String())
 	}
+	if at.Admin != "" {
+		listeners = append(listeners, "http://"+at.Admin+"/metrics")
+	}
 	durability := node.Durability()
 	var b strings.Builder
 	fmt.Fprintf(&b, "millrace %s, node %d, pid %d\n", versionString(), cfg.Int("node.id"), os.Getpid())
@@ -150,6 +159,9 @@ func banner(w io.Writer, cfg *config.Config, node *broker.Node, kafka string) {
 	fmt.Fprintf(&b, "  listeners   %s\n", strings.Join(listeners, ", "))
 	fmt.Fprintf(&b, "  durability  %s: %s\n", durability, durability.Sentence())
 	notes := cfg.Warnings()
+	if admin.note != "" {
+		notes = append([]string{admin.note}, notes...)
+	}
 	if names := cfg.Ineffective(); len(names) > 0 {
 		notes = append(notes, "no effect here: "+strings.Join(names, ", "))
 	}
@@ -159,42 +171,10 @@ func banner(w io.Writer, cfg *config.Config, node *broker.Node, kafka string) {
 	for _, note := range notes {
 		fmt.Fprintf(&b, "  note        %s\n", note)
 	}
-	at := ""
-	if kafka != "127.0.0.1:9092" {
-		at = " -b " + kafka
+	where := ""
+	if at.Kafka != "127.0.0.1:9092" {
+		where = " -b " + at.Kafka
 	}
-	fmt.Fprintf(&b, "  next        echo hello | millrace produce greetings%s\n", at)
+	fmt.Fprintf(&b, "  next        echo hello | millrace produce greetings%s\n", where)
 	_, _ = io.WriteString(w, b.String()) // a broker whose stderr is gone serves all the same
-}
-
-// ports is the content of the ports file.
-type ports struct {
-	Kafka string `json:"kafka"`
-	PID   int    `json:"pid"`
-}
-
-// readPorts returns the address in a ports file, when there is one.
-func readPorts(file string) (kafka string, ok bool) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", false
-	}
-	var p ports
-	return p.Kafka, json.Unmarshal(text, &p) == nil && p.Kafka != ""
-}
-
-// writePorts writes the file in one step: who sees it can read all of it, and connect.
-func writePorts(file, kafka string) error {
-	text, err := json.Marshal(ports{kafka, os.Getpid()})
-	if err != nil {
-		return err
-	}
-	partial := fmt.Sprintf("%s.%d.tmp", file, os.Getpid())
-	if err := os.WriteFile(partial, append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("ports file: %w", err)
-	}
-	if err := os.Rename(partial, file); err != nil {
-		return fmt.Errorf("ports file: %w", err)
-	}
-	return nil
 }

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"syscall"
+
+	"github.com/millrace/millrace/broker"
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/console"
+)
+
+// admin is the server's admin listener, which may be off.
+type admin struct {
+	server *console.Server // nil: it is off
+	note   string          // why, when nobody has asked for that
+}
+
+// listenAdmin opens the admin listener. Where it was set to be it has to be; a default port that something else has taken does not keep a
+// broker from serving.
+func listenAdmin(cfg *config.Config, log *slog.Logger) (*admin, error) {
+	at := cfg.Admin()
+	if at.Off {
+		return &admin{}, nil
+	}
+	s, err := console.Listen(console.Options{
+		Host:     at.Host,
+		Port:     at.Port,
+		Pprof:    at.Pprof,
+		Loopback: at.Loopback(),
+		Series:   cfg.Int("millrace.metrics.cardinality.limit"),
+		Log:      log,
+	})
+	switch {
+	case err == nil:
+		return &admin{server: s}, nil
+	case !errors.Is(err, syscall.EADDRINUSE):
+		return nil, &failure{exitFailed, "start", err.Error(), "millrace.admin.listener names another address, or off"}
+	}
+	by := "a process that cannot be seen from here"
+	if pid, command, ok := portHolder(at.Port); ok {
+		by = fmt.Sprintf("process %d (%s)", pid, command)
+	}
+	taken := fmt.Sprintf("port %d of the admin listener is taken by %s", at.Port, by)
+	if at.Asked {
+		return nil, &failure{exitFailed, "port_in_use", taken, "millrace.admin.listener names another address, or off"}
+	}
+	log.Warn("no metrics and no health are served: the port of the admin listener is taken", "address", at.Address(), "by", by)
+	return &admin{note: taken + ": no metrics; millrace.admin.listener moves it"}, nil
+}
+
+func (a *admin) address() string {
+	if a.server == nil {
+		return ""
+	}
+	return a.server.Addr().String()
+}
+
+func (a *admin) show(node *broker.Node) {
+	if a.server != nil {
+		a.server.Show(node.View())
+	}
+}
+
+func (a *admin) stopping() {
+	if a.server != nil {
+		a.server.Stopping()
+	}
+}
+
+func (a *admin) close() {
+	if a.server != nil {
+		_ = a.server.Close() // it only reads
+	}
+}
