@@ -74,6 +74,9 @@ func values(r *bench.Result) (all []value) {
 	add(r.Load.MegabytesASecond, true, "MB/s", "")
 	add(r.Load.Achieved, true, "records/s", "higher")
 	for _, w := range rows(r) {
+		if r.Saturated { // its latencies are the length of a queue
+			break
+		}
 		if w.key != bench.LatencyProduce && w.key != bench.LatencyEndToEnd {
 			continue
 		}
@@ -98,8 +101,11 @@ func unsound(r *bench.Result) string {
 	if !r.Verdict.Intact() {
 		why = append(why, "verification failed: "+r.Verdict.String())
 	}
-	for _, c := range remarks(r) {
-		why = append(why, c.word+": "+strings.Join(c.why, ", "))
+	if len(r.Invalid) > 0 {
+		why = append(why, "INVALID: "+strings.Join(r.Invalid, ", "))
+	}
+	if len(r.Disturbed) > 0 {
+		why = append(why, "DISTURBED: "+strings.Join(r.Disturbed, ", "))
 	}
 	return strings.Join(why, "; ")
 }

@@ -106,4 +106,4 @@ func promise(r *bench.Result) string {
 }
 
 // processors is how many the machine has.
-func processors(*bench.Result) int { return 1 }
+func processors(r *bench.Result) int { return max(1, r.Host.Cores) }

@@ -81,7 +81,7 @@ func contains(t *testing.T, text string, pieces ...string) {
 	t.Helper()
 	for _, p := range pieces {
 		if !strings.Contains(text, p) {
-			t.Errorf("%q is not in\n%s", p, text)
+			t.Errorf("%q is not in\n%.3000s", p, text)
 		}
 	}
 }

@@ -36,6 +36,9 @@ func Text(w io.Writer, r *bench.Result) error {
 		line("broker", "its processes were not named, so what they used is not known")
 	}
 	line("generator", "%s cores", ownCores(r.Own))
+	if r.Host.Kernel != "" {
+		line("machine", "%s", r.Host)
+	}
 	for _, c := range remarks(r) {
 		for _, why := range c.why {
 			line(c.word, "%s", why)
@@ -157,6 +160,7 @@ type remark struct {
 func remarks(r *bench.Result) []remark {
 	all := []remark{
 		{"INVALID", "the generator was the bottleneck: the figures are its own, not the broker's", r.Invalid},
+		{"SATURATED", "the broker could not keep the rate: this is no latency result", saturated(r)},
 		{"DISTURBED", "the machine did other work beyond the stated limits", r.Disturbed},
 	}
 	there := all[:0]
@@ -166,4 +170,11 @@ func remarks(r *bench.Result) []remark {
 		}
 	}
 	return there
+}
+
+func saturated(r *bench.Result) []string {
+	if !r.Saturated {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s of %s records/s asked, with as many requests in flight as were allowed", rate(r, r.Load.Records).whole(), thousands(int64(r.Load.Asked+0.5)))}
 }

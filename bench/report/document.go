@@ -1,0 +1,161 @@
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/millrace/millrace/bench"
+	"github.com/millrace/millrace/bench/trial"
+)
+
+// Document is what a page or a set of charts is made from. Results of comparisons need not be among Results as well.
+type Document struct {
+	Results     []*bench.Result
+	Comparisons []*trial.Comparison
+	Sweeps      []*trial.Swept
+}
+
+// cell is one workload and those who had it.
+type cell struct {
+	name       string
+	targets    []*target
+	comparison *trial.Comparison
+}
+
+// target is who had a workload, in one or several runs.
+type target struct {
+	name   string
+	series int             // its colour, the same in all cells
+	runs   []*bench.Result // that count
+	vain   []*bench.Result // that do not: in no figure and no chart as long as there are others
+	merged map[string]*merged
+}
+
+// first is a run that stands for all where they do not differ.
+func (t *target) first() *bench.Result { return t.runs[0] }
+
+// cells sorts runs by what was asked of whom. Two results of one name are of one target only when workload, durability and software
+// are the same.
+func (d *Document) cells() ([]*cell, error) {
+	var cells []*cell
+	find := func(r *bench.Result) (*cell, *target) {
+		cellName, targetName := name(r)
+		work := workload(r)
+		var in *cell
+		for _, c := range cells {
+			if c.name == cellName && workload(c.targets[0].any()) == work {
+				in = c
+			}
+		}
+		if in == nil {
+			in = &cell{name: cellName}
+			cells = append(cells, in)
+		}
+		for _, t := range in.targets {
+			if a := t.any(); t.name == targetName && a.Target.Durability == r.Target.Durability && a.Target.Software == r.Target.Software && a.Version == r.Version {
+				return in, t
+			}
+		}
+		t := &target{name: targetName}
+		in.targets = append(in.targets, t)
+		return in, t
+	}
+	add := func(r *bench.Result, used bool) *cell {
+		c, t := find(r)
+		if used {
+			t.runs = append(t.runs, r)
+		} else {
+			t.vain = append(t.vain, r)
+		}
+		return c
+	}
+	for _, comparison := range d.Comparisons {
+		for _, s := range comparison.Segments {
+			if s.Result != nil {
+				add(s.Result, s.Used).comparison = comparison
+			}
+		}
+	}
+	for _, r := range d.Results {
+		add(r, r.Sound())
+	}
+	if len(cells)+len(d.Sweeps) == 0 {
+		return nil, errors.New("nothing to report: no result was given")
+	}
+	for _, c := range cells {
+		told := map[string]int{}
+		for _, t := range c.targets {
+			if len(t.runs) == 0 {
+				t.runs, t.vain = t.vain, nil // shown all the same, with the reasons beside them
+			}
+			if told[t.name]++; told[t.name] > 1 {
+				t.name = fmt.Sprintf("%s (%d)", t.name, told[t.name])
+			}
+			if err := t.merge(); err != nil {
+				return nil, fmt.Errorf("%s, %s: %w", c.name, t.name, err)
+			}
+		}
+	}
+	names := d.targets(cells)
+	for _, c := range cells {
+		for _, t := range c.targets {
+			t.series = slices.Index(names, t.name)
+		}
+	}
+	return cells, nil
+}
+
+// targets are the names of all, in the order in which they come: a target's place in it is its colour.
+func (d *Document) targets(cells []*cell) (names []string) {
+	see := func(name string) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, c := range cells {
+		for _, t := range c.targets {
+			see(t.name)
+		}
+	}
+	for _, s := range d.Sweeps {
+		see(s.Target.Name)
+	}
+	return names
+}
+
+// any is a run of the target, whether it counts or not.
+func (t *target) any() *bench.Result {
+	if len(t.runs) > 0 {
+		return t.runs[0]
+	}
+	return t.vain[0]
+}
+
+// workload is what was asked for, without what differs from run to run.
+func workload(r *bench.Result) string {
+	s := r.Spec
+	s.Topic, s.Seed, s.TopicConfigs = "", 0, nil
+	text, _ := json.Marshal(s) // plain values
+	return string(text)
+}
+
+// of is the median of a figure over the runs, and what it is between. Runs that do not know it are passed over.
+func (t *target) of(read func(*bench.Result) figure) (median figure, low, high float64) {
+	var all []float64
+	for _, r := range t.runs {
+		if f := read(r); f.known {
+			all = append(all, f.value)
+		}
+	}
+	if len(all) == 0 {
+		return figure{}, 0, 0
+	}
+	slices.Sort(all)
+	middle := all[len(all)/2]
+	if len(all)%2 == 0 {
+		middle = (middle + all[len(all)/2-1]) / 2
+	}
+	return figure{middle, true}, all[0], all[len(all)-1]
+}

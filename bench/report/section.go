@@ -1,0 +1,218 @@
+package report
+
+import (
+	"fmt"
+	"html"
+	"strings"
+
+	"github.com/millrace/millrace/bench"
+	"github.com/millrace/millrace/bench/report/chart"
+)
+
+func escape(text string) string { return html.EscapeString(text) }
+
+// figure puts a chart into the page, drawn once for each width: text in it is never scaled to where it cannot be read.
+func (p *page) figure(title, explained string, f chart.Chart, widths ...int) {
+	p.put(`<figure><figcaption><h3>%s</h3>`, title)
+	if explained != "" {
+		p.put(`<p>%s</p>`, explained)
+	}
+	p.put(`</figcaption>`)
+	for i, w := range widths {
+		p.put(`<div class="w%d-%d">%s</div>`, i+1, len(widths), markup(chart.Inline(f, w, strings.TrimSpace(title+". "+explained))))
+	}
+	p.put(`</figure>`)
+}
+
+// section is one workload.
+func (c *cell) section(p *page, i int) {
+	p.put(`<section id="c%d"><h2>%s</h2><p>%s</p><dl class="facts">`, i, c.name, sentenceCase(load(c.targets[0].first())))
+	for _, t := range c.targets {
+		p.put(`<dt>%s</dt><dd>%s; %s</dd>`, t.name, promise(t.first()), requests(t.first()))
+	}
+	p.put(`</dl>`)
+	c.notes(p)
+	c.figures(p)
+	p.put(`<div class="pair">`)
+	if c.comparison != nil {
+		p.put(`<div>`)
+		c.compared(p)
+		p.put(`</div>`)
+	}
+	const log = "Latency in which so many of the records were done. Every nine takes the same room; both axes are logarithmic."
+	if len(c.targets) == 1 {
+		if f, any := percentileCurve(c, bench.LatencyProduce, bench.LatencyEndToEnd, bench.LatencyService); any {
+			p.figure("Latency by percentile", log, f, 340, 620)
+		}
+	}
+	if f, any := bars(c); any {
+		p.figure("What the brokers used", "Their processes in the window: medians of the runs; a whisker spans all of them.", f, 340, 620)
+	}
+	if len(c.targets) > 1 {
+		for _, of := range []struct{ key, name string }{{bench.LatencyEndToEnd, "End-to-end latency by percentile"}, {bench.LatencyProduce, "Produce latency by percentile"}} {
+			if f, any := percentileCurve(c, of.key); any {
+				explained := log
+				if len(c.targets[0].runs) > 1 {
+					explained += " Thin: each run by itself."
+				}
+				p.figure(of.name, explained, f, 340, 620)
+			}
+		}
+	}
+	p.put(`</div>`)
+	c.latencies(p)
+	c.overTime(p)
+	p.put(`</section>`)
+}
+
+// notes are remarks that belong beside the figures.
+func (c *cell) notes(p *page) {
+	for _, t := range c.targets {
+		for _, m := range remarks(t.first()) {
+			p.put(`<p class="note bad"><b>%s: %s</b> (%s): %s</p>`, t.name, m.word, m.means, strings.Join(m.why, "; "))
+		}
+		if n := len(t.vain); n > 0 {
+			p.put(`<p class="note"><b>%s</b>: %s in vain and in no figure here; the verdict above says why.</p>`, t.name, counted(n, "run"))
+		}
+		if r := t.first(); r.Load.Asked == 0 {
+			p.put(`<p class="note"><b>%s</b>: no rate was asked, so the next record waited for the last (closed loop). A stall then hides the records it kept from being sent: these latencies are not those at a rate.</p>`, t.name)
+		}
+	}
+}
+
+// figures are the numbers of cells that are no load.
+func (c *cell) figures(p *page) {
+	for _, t := range c.targets {
+		var body [][]any
+		for _, name := range sortedKeys(t.first().Figures) {
+			median, low, high := t.of(func(r *bench.Result) figure { v, known := r.Figures[name]; return figure{v, known} })
+			cells := []any{name, median}
+			if len(t.runs) > 1 {
+				cells = append(cells, digits(low), digits(high))
+			}
+			body = append(body, cells)
+		}
+		if len(body) > 0 {
+			p.grid(t.name, 1, []string{"figure", "median", "least", "most"}[:len(body[0])], body)
+		}
+	}
+}
+
+// compared is the forest and, for those who do not see it, the table.
+func (c *cell) compared(p *page) {
+	of := c.comparison
+	if f, any := forest(of); any {
+		p.figure(of.B+" by "+of.A, fmt.Sprintf("Ratios of %s's figure by %s's in the same pair of runs, with their intervals. An interval that contains 1 carries no verdict.", of.B, of.A), f, 340, 619)
+	}
+	var body [][]any
+	for _, m := range of.Metrics {
+		name := any(metricWords(m.Metric))
+		if m.Headline {
+			name = markup("<b>" + escape(metricWords(m.Metric)) + "</b> (named in advance)")
+		}
+		body = append(body, []any{name, digits(m.A) + " " + m.Unit, digits(m.B) + " " + m.Unit, m.Words})
+	}
+	p.put(`<details><summary>Every comparison in words</summary>`)
+	p.grid(of.B+" against "+of.A, 1, []string{"metric", of.A, of.B, "finding"}, body)
+	p.put(`</details>`)
+	for _, n := range of.Notes {
+		p.put(`<p class="note">%s</p>`, n)
+	}
+}
+
+// latencies is the table of all percentiles.
+func (c *cell) latencies(p *page) {
+	head := []string{"measured"}
+	if len(c.targets) > 1 {
+		head = append(head, "target")
+	}
+	for _, q := range percentiles {
+		head = append(head, q.name)
+	}
+	head = append(head, "max", "samples")
+	var body [][]any
+	marked, runs := false, 1
+	for _, kind := range rows(everything(c)) {
+		first := true
+		for _, t := range c.targets {
+			m := t.merged[kind.key]
+			if m == nil {
+				continue
+			}
+			runs = max(runs, len(t.runs))
+			what := markup("")
+			if first {
+				what = markup(fmt.Sprintf(`%s <span class="quiet">%s</span>`, escape(m.name), escape(m.what)))
+			} else {
+				what = markup(fmt.Sprintf(`<span class="aside">%s</span>`, escape(m.name)))
+			}
+			first = false
+			cells := []any{what}
+			if len(c.targets) > 1 {
+				cells = append(cells, markup(fmt.Sprintf(`<span class="dot d%d"></span>%s`, t.series%chart.Series, escape(t.name))))
+			}
+			for _, q := range percentiles {
+				cells = append(cells, quantile(m.of, q))
+				marked = marked || !q.carried(m.of.Count)
+			}
+			body = append(body, append(cells, digits(m.of.Max), thousands(m.of.Count)))
+		}
+	}
+	if len(body) == 0 {
+		return
+	}
+	caption := "Latency in ms"
+	if runs > 1 {
+		caption += ", all runs in one histogram"
+	}
+	p.grid(caption, min(2, len(c.targets)), head, body)
+	if marked {
+		p.put(`<p class="quiet">? fewer than %d samples lie beyond it: not to be quoted.</p>`, carriedBy)
+	}
+}
+
+// everything is a result that has each distribution which any target of the cell has.
+func everything(c *cell) *bench.Result {
+	r := &bench.Result{Spec: c.targets[0].first().Spec, Latency: map[string]*bench.Distribution{}}
+	for _, t := range c.targets {
+		for key, m := range t.merged {
+			if key == "hiccups" {
+				r.Hiccups = m.of
+			} else {
+				r.Latency[key] = m.of
+			}
+		}
+	}
+	return r
+}
+
+// overTime has a timeline for each target.
+func (c *cell) overTime(p *page) {
+	all := timelines(c)
+	shown := 0
+	for _, f := range all {
+		for _, n := range f.Runs {
+			shown += n
+		}
+	}
+	if shown == 0 {
+		return
+	}
+	const explained = "Second by second. Darker fields: more records took so long (a logarithmic shade); the line is each second's p99, the dotted one its maximum. What the machine itself was late by stands below."
+	if len(all) == 1 {
+		p.figure("Over time", explained, all[0], 340, 640, 1240)
+		return
+	}
+	p.put(`<h3 class="alone">Over time</h3><p class="explained">%s All have the same axes.</p><div class="pair">`, explained)
+	for i, f := range all {
+		p.figure("Over time: "+c.targets[i].name, "", f, 340, 620)
+	}
+	p.put(`</div>`)
+}
+
+func sentenceCase(text string) string {
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".") + "."
+}
