@@ -11,16 +11,18 @@ type collector struct {
 	span    span
 	in      chan *sheet
 	workers []*recorder
-	publish func(Second) // may be nil
+	observe func(*Second) // adds what else is known of a second; may be nil
+	publish func(Second)  // may be nil
 
-	reached []int             // by worker: seconds before this one are handed in
-	open    map[int]*tally    // seconds that are not complete
-	next    int               // the second that is published next
-	series  []Second          // warm-up and window
-	total   [kinds]*Latencies // of the window's records
-	window  sheet             // sums over the window
-	whole   sheet             // sums over the run
-	peak    int64             // of the backlog
+	reached   []int             // by worker: seconds before this one are handed in
+	open      map[int]*tally    // seconds that are not complete
+	next      int               // the second that is published next
+	series    []Second          // warm-up and window
+	intervals []interval        // as above
+	total     [kinds]*Latencies // of the window's records
+	window    sheet             // sums over the window
+	whole     sheet             // sums over the run
+	peak      int64             // of the backlog
 }
 
 // tally is a second in the making.
@@ -51,16 +53,19 @@ func (c *collector) run(s span) {
 	c.span, c.next = s, s.second(s.begin)
 	c.reached = make([]int, len(c.workers))
 	for i := range c.reached {
-		c.reached[i] = c.next
+		c.reached[i] = math.MaxInt // has not begun: nobody waits for it
 	}
 	for left := len(c.workers); left > 0; {
 		s := <-c.in
 		worker := s.worker
-		if s.last {
+		switch {
+		case s.last:
 			left--
 			c.reached[worker] = math.MaxInt
-		} else {
-			c.reached[worker] = max(c.reached[worker], s.second+1)
+		case s.second == beforehand:
+			c.reached[worker] = c.next
+		default:
+			c.reached[worker] = s.second + 1
 		}
 		c.add(s)
 		s.clear()
@@ -121,9 +126,13 @@ func (c *collector) advance() {
 		}
 		delete(c.open, c.next)
 		second := t.second(c.next)
+		if c.observe != nil {
+			c.observe(&second)
+		}
 		if c.next < c.span.seconds() {
 			c.peak = max(c.peak, t.sum.peak)
 			c.series = append(c.series, second)
+			c.intervals = append(c.intervals, t.interval())
 		}
 		if c.publish != nil {
 			c.publish(second)

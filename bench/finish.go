@@ -3,54 +3,67 @@ package bench
 import (
 	"fmt"
 	"math"
-	"time"
+	"sync"
+
+	"github.com/millrace/millrace/bench/host"
 )
 
+// fingerprint is of the machine the generator runs on. It takes a quarter of a second, once.
+var fingerprint = sync.OnceValue(func() host.Fingerprint { return host.Read("") })
+
 // result puts together what a run found. Everything has ended.
-func (r *run) result(started time.Time) *Result {
+func (r *run) result(w *watch) *Result {
 	c := r.collect
 	res := &Result{
-		Schema: ResultSchema, Version: r.setup.Version, Started: started, Command: r.setup.Command, Target: r.place.target, Spec: r.spec,
-		Latency: map[string]*Distribution{}, Series: c.series,
+		Schema: ResultSchema, Version: r.setup.Version, Started: r.clock.zero.Add(r.span.begin), Command: r.setup.Command, Target: r.place.target, Spec: r.spec,
+		Latency: map[string]*Distribution{}, Series: c.series, intervals: c.intervals,
 	}
-	res.Target.Pids = r.setup.Pids
+	res.Target.Pids = r.pids()
 	for k, name := range kindNames {
 		if c.total[k].histogram.TotalCount() > 0 {
 			res.Latency[name] = NewDistribution(c.total[k])
 		}
 	}
 	elapsed := r.span.to - r.span.from
-	w := &c.window
+	in := &c.window
 	res.Load = Load{
 		Acked: c.whole.acked, Failed: c.whole.failed, Consumed: c.whole.consumed, Unsent: r.unsent.Load(),
-		Elapsed: elapsed, Records: w.acked, Bytes: w.bytes, Requests: w.requests,
-		Fetched: w.consumed, FetchedBytes: w.fetchedSize, Fetches: w.fetches,
-		Asked: r.spec.Rate, Achieved: float64(w.acked) / elapsed.Seconds(), MegabytesASecond: float64(w.bytes) / 1e6 / elapsed.Seconds(),
+		Elapsed: elapsed, Records: in.acked, Bytes: in.bytes, Requests: in.requests,
+		Fetched: in.consumed, FetchedBytes: in.fetchedSize, Fetches: in.fetches,
+		Asked: r.spec.Rate, Achieved: float64(in.acked) / elapsed.Seconds(), MegabytesASecond: float64(in.bytes) / 1e6 / elapsed.Seconds(),
 		PeakBacklog: c.peak,
 	}
 	if c.whole.sent > 0 && r.spec.Codec != "none" {
 		res.Load.Ratio = float64(c.whole.raw) / float64(c.whole.sent)
+	}
+	if r.spec.Backlog > 0 {
+		res.Load.CaughtUpAfter = r.caughtUp()
+	}
+	if r.churn != nil {
+		res.Load.Churned = r.churn.opened.Load()
+		if n := r.churn.failed.Load(); n > 0 {
+			r.errors.note("%d of the connections that were opened and closed failed, first: %v", n, *r.churn.first.Load())
+		}
 	}
 	for _, b := range r.books {
 		for i := range b.partitions {
 			res.Load.Attempted += b.partitions[i].next
 		}
 	}
+	res.Errors = r.errors.n.Load()
+	res.Verdict = Verdict{Failed: res.Load.Failed, Examples: r.errors.mu.first}
 	for _, group := range r.trackers {
 		for _, t := range group {
 			res.Verdict.Add(t.verdict(r.books))
 		}
-	}
-	res.Verdict.Failed = res.Load.Failed
-	if n := r.errors.n.Load(); n > 0 {
-		res.Errors = n
-		res.Verdict.Add(Verdict{Examples: r.errors.mu.first})
 	}
 	if l := &res.Load; l.Attempted != l.Acked+l.Failed {
 		res.Verdict.example("attempted %d records, but %d acknowledged and %d failed: the generator lost count", l.Attempted, l.Acked, l.Failed)
 		res.Verdict.Failed += max(l.Attempted-l.Acked-l.Failed, 1)
 	}
 	res.Busy = math.Float64frombits(r.busiest.Load())
+	w.fill(res)
+	res.Host = fingerprint()
 	res.judge()
 	return res
 }
@@ -74,7 +87,7 @@ func (r *Result) judge() {
 	if r.Busy > busyLimit {
 		r.Invalid = append(r.Invalid, fmt.Sprintf("a thread of the generator was busy %.0f %% of the window: the broker may be able to do more than it was asked", 100*r.Busy))
 	}
-	if l.Asked == 0 || l.Achieved >= heldShare*l.Asked {
+	if l.Asked == 0 || l.Failed > 0 || l.Achieved >= heldShare*l.Asked {
 		return
 	}
 	// Too little was acknowledged. Records that were due and waited for room in the window, or that were on their way, are the

@@ -5,11 +5,11 @@ import "slices"
 // ranges is a set of sequence numbers, kept as ascending half-open intervals that do not touch. It holds maxRanges of them: a
 // run with more holes than that has failed whatever they are, and further ones are only counted.
 type ranges struct {
-	list []interval
+	list []stretch
 	more int64 // numbers that found no room
 }
 
-type interval struct{ from, next int64 }
+type stretch struct{ from, next int64 }
 
 const maxRanges = 1 << 12
 
@@ -18,7 +18,7 @@ func (r *ranges) add(from, next int64) {
 	if from >= next {
 		return
 	}
-	i, _ := slices.BinarySearchFunc(r.list, from, func(v interval, from int64) int { return int(min(max(v.from-from, -1), 1)) })
+	i, _ := slices.BinarySearchFunc(r.list, from, func(v stretch, from int64) int { return int(min(max(v.from-from, -1), 1)) })
 	left, right := i > 0 && r.list[i-1].next == from, i < len(r.list) && r.list[i].from == next
 	switch {
 	case left && right:
@@ -31,7 +31,7 @@ func (r *ranges) add(from, next int64) {
 	case len(r.list) == maxRanges:
 		r.more += next - from
 	default:
-		r.list = slices.Insert(r.list, i, interval{from, next})
+		r.list = slices.Insert(r.list, i, stretch{from, next})
 	}
 }
 

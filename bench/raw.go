@@ -16,18 +16,26 @@ import (
 // raw is the driver that costs little: pre-encoded batches on plain connections, few threads, no allocation per record.
 type raw struct {
 	*run
+	collect *collector
 	senders []*sendLoop
 	readers []*readLoop
 }
 
-func newRaw(r *run) *raw { return &raw{run: r} }
+func newRaw(r *run) *raw { return &raw{run: r, collect: r.collect} }
 
 // threads is how many loops share the work of n connections: the broker needs processors too.
 func threads(n int) int { return max(1, min(n, runtime.GOMAXPROCS(0)/2)) }
 
 func (d *raw) connect(ctx context.Context) error {
+	if err := d.connectProducers(ctx); err != nil {
+		return err
+	}
+	return d.connectConsumers(ctx)
+}
+
+func (d *raw) connectProducers(ctx context.Context) error {
 	for range threads(d.spec.Producers) {
-		s, err := newSendLoop(d.run, len(d.senders))
+		s, err := newSendLoop(d.run, d.collect, len(d.senders))
 		if err != nil {
 			return err
 		}
@@ -38,6 +46,10 @@ func (d *raw) connect(ctx context.Context) error {
 			return fmt.Errorf("producer %d: %w", i, err)
 		}
 	}
+	return nil
+}
+
+func (d *raw) connectConsumers(ctx context.Context) error {
 	consumers := d.spec.Groups * d.spec.Consumers
 	for range threads(consumers) {
 		l, err := newReadLoop(d.run)
@@ -129,11 +141,13 @@ func (d *raw) connectConsumer(ctx context.Context, group, consumer int, l *readL
 	return nil
 }
 
-func (d *raw) produce(ctx context.Context) error {
+func (d *raw) produce(ctx context.Context) error { return d.send(ctx, d.span) }
+
+func (d *raw) send(ctx context.Context, sp span) error {
 	errs := make([]error, len(d.senders))
 	var running sync.WaitGroup
 	for i, s := range d.senders {
-		running.Go(func() { errs[i] = s.work(ctx, d.span) })
+		running.Go(func() { errs[i] = s.work(ctx, sp) })
 	}
 	running.Wait()
 	return errors.Join(errs...)

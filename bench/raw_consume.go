@@ -19,7 +19,8 @@ type readLoop struct {
 	rec   *recorder
 	links []*readLink // by the loop's numbers
 	it    record.Iterator
-	timed bool // it reads while records are produced
+	now   time.Duration // of the answer being worked on
+	live  bool          // it reads while records are produced
 }
 
 // readLink is a consumer's connection to a leader. One fetch is on its way at a time, for all its partitions; the next one goes
@@ -51,11 +52,12 @@ type assignment struct {
 type arrival struct {
 	a       *assignment
 	from    int64 // what lies before it in the first batch was not asked for
+	behind  bool  // the consumer has not read the backlog yet
 	records []byte
 }
 
 func newReadLoop(r *run) (*readLoop, error) {
-	l := &readLoop{run: r, rec: r.collect.recorder(endToEndKind), timed: r.spec.Consume == "live"}
+	l := &readLoop{run: r, rec: r.collect.recorder(endToEndKind, catchUpKind), live: r.spec.Consume == "live"}
 	var err error
 	l.loop, err = newLoop(r.clock)
 	return l, err
@@ -79,6 +81,9 @@ func (l *readLoop) work(ctx context.Context, sp span) error {
 	l.rec.start(sp, now)
 	defer l.rec.end()
 	defer l.it.Close()
+	for _, k := range l.links {
+		k.again = l.readFrom()
+	}
 	for ctx.Err() == nil {
 		wake := l.rec.until
 		for _, k := range l.links {
@@ -102,7 +107,7 @@ func (l *readLoop) work(ctx context.Context, sp span) error {
 			}
 		}
 	}
-	if l.timed {
+	if l.live {
 		l.worked(l.loop.busy())
 	}
 	return nil
@@ -146,7 +151,7 @@ func (k *readLink) woken(events uint32) {
 
 func (k *readLink) answered(answer []byte, now time.Duration) {
 	k.came = k.came[:0]
-	k.waiting = false
+	k.waiting, k.readLoop.now = false, now
 	correlation, err := fetched(answer, k.noted)
 	switch {
 	case errors.Is(err, errAnswer) || correlation != k.correlation:
@@ -178,17 +183,19 @@ func (k *readLink) note(p portion) {
 			k.errors.note("partition %d, fetch from offset %d: %v", p.partition, a.next, p.err)
 		}
 		a.failed = true
-		k.again = k.clock.now() + errorPause
+		k.again = k.now + errorPause
 		return
 	}
 	a.failed = false
 	if len(p.records) == 0 {
+		a.reached(k.now, a.next, p.highWatermark)
 		return
 	}
-	k.came = append(k.came, arrival{a, a.next, p.records})
+	k.came = append(k.came, arrival{a, a.next, k.spec.Backlog > 0 && a.caughtUp.Load() == 0, p.records})
 	for b, rest, err := record.Next(p.records); err == nil; b, rest, err = record.Next(rest) {
 		a.next = max(a.next, b.NextOffset())
 	}
+	a.reached(k.now, a.next, p.highWatermark)
 	k.turn = (i + 1) % len(k.assigned)
 }
 
@@ -226,11 +233,11 @@ func (k *readLink) verify(c arrival, now time.Duration) {
 			records++
 			bytes += int64(len(r.Key) + len(r.Value))
 			d, ok := t.came(r.Offset, r.Key, r.Value)
-			if !ok || !k.timed {
+			if !ok || !k.live {
 				continue
 			}
 			if n > 0 && d != due {
-				k.rec.consumed(now, due, n)
+				k.timed(c.behind, now, due, n)
 				n = 0
 			}
 			due = d
@@ -241,9 +248,17 @@ func (k *readLink) verify(c arrival, now time.Duration) {
 		}
 	}
 	if n > 0 {
-		k.rec.consumed(now, due, n)
+		k.timed(c.behind, now, due, n)
 	}
 	k.rec.fetched(int(records), bytes)
 	t.consumed.Add(records)
 	t.position.Store(c.a.next)
+}
+
+func (l *readLoop) timed(behind bool, now, due time.Duration, n int) {
+	if behind {
+		l.rec.catchingUp(now, due, n)
+	} else {
+		l.rec.consumed(now, due, n)
+	}
 }

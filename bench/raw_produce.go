@@ -35,6 +35,7 @@ type sender struct {
 	deal            *dealer
 	partition       int32 // of the next batch, whose keys are in shipment
 	done            bool
+	left            int64 // bytes of a backlog to produce, when that is what is done
 	shipment        shipment
 }
 
@@ -47,6 +48,7 @@ type sendLink struct {
 	correlation int32
 	freed       time.Duration // when the window had room again
 	pushed      int64         // bytes given to the link in all
+	told        bool          // that it is broken
 }
 
 // flight is a request on its way.
@@ -60,12 +62,12 @@ type flight struct {
 	end         int64 // of its frame in what was pushed
 }
 
-func newSendLoop(r *run, number int) (*sendLoop, error) {
+func newSendLoop(r *run, c *collector, number int) (*sendLoop, error) {
 	w, err := newWorkload(r.spec, number)
 	if err != nil {
 		return nil, err
 	}
-	s := &sendLoop{run: r, rec: r.collect.recorder(produceKind, serviceKind, slipKind), workload: w}
+	s := &sendLoop{run: r, rec: c.recorder(produceKind, serviceKind, slipKind), workload: w}
 	s.stock = newTemplates(r.spec, r.place.topic, w)
 	s.loop, err = newLoop(r.clock)
 	return s, err
@@ -93,7 +95,10 @@ func (s *sendLoop) work(ctx context.Context, sp span) error {
 	defer s.loop.disown()
 	s.loop.span = sp
 	now := s.clock.now()
-	s.rec.start(sp, now)
+	if sp.from != never {
+		s.rec.start(sp, now)
+		defer func() { s.worked(s.loop.busy()) }()
+	}
 	defer s.rec.end()
 	for _, p := range s.senders {
 		p.start(sp)
@@ -121,7 +126,6 @@ func (s *sendLoop) work(ctx context.Context, sp span) error {
 			}
 		}
 	}
-	s.worked(s.loop.busy())
 	return nil
 }
 
@@ -186,7 +190,7 @@ func (p *sender) sendDue(now time.Duration) time.Duration {
 			return never
 		case p.due > now:
 			return p.due
-		case now > sp.to+grace: // what is overdue by now will not be sent any more
+		case p.schedule != nil && now > sp.to+grace: // what is overdue by now will not be sent any more
 			for ; p.due < sp.to; p.due = sp.begin + p.schedule.Next() {
 				p.unsent.Add(int64(p.spec.BatchRecords))
 			}
@@ -205,7 +209,11 @@ func (p *sender) sendDue(now time.Duration) time.Duration {
 		if p.schedule != nil {
 			p.rec.ready(p.due, now-max(p.due, k.freed), p.spec.BatchRecords)
 		}
-		k.ship(p.partition, p.due, now)
+		size := k.ship(p.partition, p.due, now)
+		if p.left > 0 {
+			p.left -= size
+			p.done = p.left <= 0
+		}
 		p.next()
 		now = p.clock.now()
 	}
@@ -222,14 +230,11 @@ func (p *sender) next() {
 	}
 }
 
-// lost fails the batch that is due, whose connection is broken, and reports whether there is any other to go on with.
+// lost fails the batch that is due, whose connection is broken, and reports whether there is anything to go on with: without a
+// schedule there would be no end of it.
 func (p *sender) lost(k *sendLink) bool {
 	k.giveUp()
-	alive := false
-	for _, o := range p.own {
-		alive = alive || o.broken == nil
-	}
-	if !alive {
+	if p.schedule == nil {
 		p.done = true
 		return false
 	}
@@ -253,8 +258,8 @@ func (k *sendLink) room() bool {
 	return k.n < len(k.flights)
 }
 
-// ship sends a batch.
-func (k *sendLink) ship(partition int32, due, now time.Duration) {
+// ship sends a batch, and returns how many bytes of keys and values are in it.
+func (k *sendLink) ship(partition int32, due, now time.Duration) int64 {
 	p := k.sender
 	n := p.spec.BatchRecords
 	t := p.stock.take()
@@ -271,7 +276,7 @@ func (k *sendLink) ship(partition int32, due, now time.Duration) {
 		k.fail(err)
 		p.book.failed(partition, first, n)
 		p.rec.failed(n)
-		return
+		return t.payload
 	}
 	p.rec.sheet.raw += t.payload
 	p.rec.sheet.sent += int64(len(frame))
@@ -281,6 +286,7 @@ func (k *sendLink) ship(partition int32, due, now time.Duration) {
 	}
 	k.n++
 	k.send(frame)
+	return t.payload
 }
 
 // woken reads answers and writes what waited for room.
@@ -357,6 +363,10 @@ func (k *sendLink) settle() {
 func (k *sendLink) giveUp() {
 	if k.broken == nil {
 		return
+	}
+	if !k.told {
+		k.told = true
+		k.sender.errors.note("producer %d: %v", k.sender.book.producer, k.broken)
 	}
 	for k.n > 0 {
 		k.lose(k.pop(0), k.broken)

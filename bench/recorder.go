@@ -28,10 +28,11 @@ const (
 	endToEndKind
 	serviceKind
 	slipKind
+	catchUpKind
 	kinds
 )
 
-var kindNames = [kinds]string{LatencyProduce, LatencyEndToEnd, LatencyService, LatencySlip}
+var kindNames = [kinds]string{LatencyProduce, LatencyEndToEnd, LatencyService, LatencySlip, LatencyCatchUp}
 
 func (s *sheet) clear() {
 	latency := s.latency
@@ -144,6 +145,13 @@ func (c *recorder) failed(n int) {
 func (c *recorder) consumed(now, due time.Duration, n int) {
 	if c.span.measured(due) {
 		c.sheet.latency[endToEndKind].RecordN(now-due, int64(n))
+	}
+}
+
+// catchingUp notes the same of a consumer that still read the backlog.
+func (c *recorder) catchingUp(now, due time.Duration, n int) {
+	if c.span.measured(due) {
+		c.sheet.latency[catchUpKind].RecordN(now-due, int64(n))
 	}
 }
 

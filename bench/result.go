@@ -24,7 +24,7 @@ type Result struct {
 	Saturated bool     `json:"saturated,omitempty"` // the broker could not keep the rate: sound, but no latency result
 	Disturbed []string `json:"disturbed,omitempty"` // what the machine did meanwhile, beyond the stated limits
 
-	Errors int64   `json:"errors,omitempty"` // of requests; the first few are among the verdict's examples
+	Errors int64   `json:"errors,omitempty"` // of requests and connections; the first few are among the verdict's examples
 	Busy   float64 `json:"generator_busy"`   // share of the window in which the generator's busiest thread did not wait
 
 	Load    Load                     `json:"load"`
@@ -36,6 +36,8 @@ type Result struct {
 	Hiccups *Distribution            `json:"hiccups"`           // by how much a thread that only sleeps was late: the machine's own tail
 	Figures map[string]float64       `json:"figures,omitempty"` // of cells that are no load: first_ack (ms), create (ms), anon_per_partition (bytes) ...
 	Host    host.Fingerprint         `json:"host"`
+
+	intervals []interval // of the series, for WriteHlog; a file does not carry them
 }
 
 // Names of distributions. All are of the window, without the warm-up.
@@ -43,6 +45,7 @@ const (
 	LatencyProduce  = "produce" // from when a record was due until its acknowledgement was read; without a rate, from when it was sent
 	LatencyEndToEnd = "e2e"     // from when a record was due until a consumer had it
 	LatencyService  = "service" // from when its request was written until its acknowledgement was read
+	LatencyCatchUp  = "catchup" // as e2e, of records that came while the consumer still read the backlog of before the window; e2e has the others
 	LatencySlip     = "slip"    // from when a record was due until the generator was ready to send it: lateness of the generator, contained in the first two
 )
 
@@ -109,4 +112,6 @@ type Second struct {
 }
 
 // Sound reports whether the result may be quoted.
-func (r *Result) Sound() bool { return r.Verdict.Intact() && len(r.Invalid)+len(r.Disturbed) == 0 }
+func (r *Result) Sound() bool {
+	return r.Verdict.Intact() && r.Errors == 0 && len(r.Invalid)+len(r.Disturbed) == 0
+}

@@ -25,7 +25,7 @@ type Setup struct {
 
 // Live is where a run stands.
 type Live struct {
-	Phase          string // setup, warm-up, measure, drain, verify
+	Phase          string // setup, backlog, warm-up, measure, drain, verify
 	Elapsed, Total time.Duration
 	Second         Second // the last one that is complete
 	Errors         int64
@@ -60,7 +60,8 @@ type run struct {
 	unsent   atomic.Int64 // due in time, and never sent because the broker was too far behind
 	errors   mistakes
 	busiest  atomic.Uint64 // math.Float64bits of the share of the window the busiest thread worked
-	phase    atomic.Value  // of string
+	phase    atomic.Value  // of string; "" while the schedule runs
+	churn    *churn        // nil: none
 }
 
 // mistakes counts errors of requests and keeps the first few.
@@ -86,13 +87,10 @@ const lead = 20 * time.Millisecond
 
 // Run makes a topic, drives the target with the workload, verifies every record and measures. An error says that the run could
 // not be done; what it found out about the target is in the result.
-func Run(ctx context.Context, s Setup, spec Spec) (_ *Result, err error) {
+func Run(ctx context.Context, s Setup, spec Spec) (res *Result, err error) {
 	spec = spec.WithDefaults()
 	if err := spec.Validate(); err != nil {
 		return nil, err
-	}
-	if spec.Backlog > 0 || spec.Idle > 0 || spec.Churn > 0 {
-		return nil, errors.New("a backlog, idle connections and churn are not supported yet")
 	}
 	if spec.Rate == 0 {
 		if a, err := ParseArrivals(spec.Arrivals); err == nil {
@@ -104,7 +102,14 @@ func Run(ctx context.Context, s Setup, spec Spec) (_ *Result, err error) {
 	if r.place, err = findPlace(ctx, r); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.place.leave()) }()
+	defer func() {
+		left := r.place.leave()
+		if left != nil && res != nil { // a topic that stays does not spoil what was measured
+			res.Verdict.example("%v", left)
+			return
+		}
+		err = errors.Join(err, left)
+	}()
 	r.spec.Partitions = len(r.place.leaders)
 	r.books = newBooks(r.spec.Producers, r.spec.Partitions)
 	for g := range r.spec.Groups {
@@ -122,12 +127,23 @@ func Run(ctx context.Context, s Setup, spec Spec) (_ *Result, err error) {
 	if err := d.connect(ctx); err != nil {
 		return nil, err
 	}
-	started := time.Now()
-	if err := r.drive(ctx, d); err != nil {
+	idle, err := openIdle(ctx, r.place.target.Brokers, r.spec.Idle)
+	if err != nil {
 		return nil, err
 	}
+	defer idle.close()
+	if err := r.fill(ctx); err != nil {
+		return nil, wrap("backlog", err)
+	}
+	w, err := r.drive(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if n := idle.closed(); n > 0 {
+		r.errors.note("the broker closed %d of %d idle connections", n, r.spec.Idle)
+	}
 	r.enter("verify")
-	return r.result(started), nil
+	return r.result(w), nil
 }
 
 func (r *run) driver() (driver, error) {
@@ -137,25 +153,34 @@ func (r *run) driver() (driver, error) {
 	return nil, fmt.Errorf("mode %s is not supported yet", r.spec.Mode)
 }
 
-// enter tells where the run stands.
+// enter tells where the run stands. The collector calls Live from drive on until it has ended, and nobody else meanwhile.
 func (r *run) enter(phase string) {
 	r.phase.Store(phase)
-	if r.setup.Live != nil && phase == "setup" {
-		r.setup.Live(Live{Phase: phase})
+	if r.setup.Live != nil && phase != "drain" {
+		r.setup.Live(Live{Phase: phase, Total: r.spec.Warmup + r.spec.Duration, Errors: r.errors.n.Load(), Verified: r.consumed()})
 	}
 }
 
 // drive produces and consumes.
-func (r *run) drive(ctx context.Context, d driver) error {
+func (r *run) drive(ctx context.Context, d driver) (*watch, error) {
 	r.span.begin = r.clock.now() + lead
 	r.span.from = r.span.begin + r.spec.Warmup
 	r.span.to = r.span.from + r.spec.Duration
+	r.phase.Store("")
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w := r.watch(ctx)
+	r.collect.observe = w.second
 	if r.setup.Live != nil {
 		r.collect.publish = r.publish
 	}
 	collected := make(chan struct{})
 	go func() { r.collect.run(r.span); close(collected) }()
-
+	var churning sync.WaitGroup
+	if r.spec.Churn > 0 {
+		r.churn = &churn{brokers: r.place.target.Brokers, rate: r.spec.Churn}
+		churning.Go(func() { r.churn.run(ctx, r.clock.zero.Add(r.span.begin), r.span.to-r.span.begin) })
+	}
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	consumed := make(chan error, 1)
@@ -174,13 +199,17 @@ func (r *run) drive(ctx context.Context, d driver) error {
 	stop()
 	err = errors.Join(err, <-consumed, ctx.Err())
 	<-collected
-	return err
+	if err == nil {
+		churning.Wait()
+		<-w.done
+	}
+	return w, err
 }
 
 // publish tells the onlooker of a second.
 func (r *run) publish(s Second) {
 	phase := r.phase.Load().(string)
-	if phase == "setup" {
+	if phase == "" {
 		if phase = "measure"; s.Second < 0 {
 			phase = "warm-up"
 		}

@@ -16,6 +16,7 @@ type tracker struct {
 	lastOffset int64
 	found      Verdict
 
+	caughtUp atomic.Int64 // when the end of the partition was first reached, by the run's clock; 0: not yet
 	consumed atomic.Int64 // records that came, whatever they were
 	position atomic.Int64 // the offset that comes next
 }
@@ -31,6 +32,13 @@ func newTracker(group int, partition int32, run uint64, producers int, offset in
 	t := &tracker{group: group, partition: partition, run: run, producers: make([]progress, producers), lastOffset: offset - 1}
 	t.position.Store(offset)
 	return t
+}
+
+// reached notes how far the consumer has come, and whether that was the partition's end.
+func (t *tracker) reached(now time.Duration, next, highWatermark int64) {
+	if next >= highWatermark && t.caughtUp.Load() == 0 {
+		t.caughtUp.Store(int64(now))
+	}
 }
 
 // came takes a record; due is its due time when it is one of this run's that was not seen before.
@@ -78,20 +86,21 @@ func (t *tracker) unreadable(offset int64, records int, err error) {
 	t.lastOffset = max(t.lastOffset, offset+int64(records)-1)
 }
 
-// verdict holds what came against what was sent. Nobody may be producing or consuming any more.
+// verdict holds what came against what was sent. It is called once, when nobody produces or consumes any more.
 func (t *tracker) verdict(books []*book) Verdict {
 	v := t.found
 	var missing int64
 	for i, b := range books {
 		page, p := &b.partitions[t.partition], &t.producers[i]
 		failed := page.failed.count()
-		if p.next < page.next { // everything after the last one that came
-			v.example("group %d, partition %d: nothing from number %d of producer %d on, of %d", t.group, t.partition, p.next, i, page.next)
-			p.missing.add(p.next, page.next)
-		}
+		last := p.next
+		p.missing.add(last, page.next) // everything after the last one that came
 		excused := p.missing.common(&page.failed)
+		if n := p.missing.count() - excused; n > 0 {
+			v.example("group %d, partition %d: %d records of producer %d have not come; the last that came is number %d of %d", t.group, t.partition, n, i, last-1, page.next)
+		}
 		v.Sent += page.next - failed
-		v.Consumed += max(p.next, page.next) - p.missing.count() - (failed - excused) // of the acknowledged ones, each once
+		v.Consumed += page.next - p.missing.count() - (failed - excused) // of the acknowledged ones, each once
 		missing += p.missing.count() - excused
 	}
 	// A record that came corrupted is missing under its own number: it is one mistake.

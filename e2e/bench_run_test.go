@@ -32,6 +32,8 @@ func TestBenchRun(t *testing.T) {
 		{Name: "large", Duration: second, Size: "65000", TopicConfigs: map[string]string{"millrace.durability": "os"}},
 		{Name: "keys", Rate: 5000, Duration: second, BatchRecords: 10, Partitions: 6, Keys: "zipf:1000:0.99", Size: "lognormal:200:1"},
 		{Name: "keys one by one", Rate: 2000, Duration: second, Partitions: 6, Keys: "uniform:100000", Arrivals: "poisson"},
+		{Name: "backlog", Rate: 500, Warmup: second, Duration: second, Backlog: 20 << 20, BatchRecords: 50, Partitions: 3, Producers: 2},
+		{Name: "company", Rate: 500, Duration: second, Idle: 200, Churn: 100},
 		{Name: "acks 1", Rate: 500, Duration: second, Acks: "1", Consume: "after"},
 		{Name: "acks 0", Rate: 500, Duration: second, Acks: "0"},
 		{Name: "gzip", Rate: 500, Duration: second, Codec: "gzip", BatchRecords: 5},
@@ -45,6 +47,18 @@ func TestBenchRun(t *testing.T) {
 				t.Errorf("not intact: %s %q", r.Verdict, r.Verdict.Examples)
 			}
 			l := r.Load
+			if spec.Backlog > 0 {
+				if l.CaughtUpAfter == 0 || r.Latency[bench.LatencyCatchUp] == nil {
+					t.Errorf("caught up after %v, %v", l.CaughtUpAfter, r.Latency)
+				}
+				if made := l.Attempted - int64(spec.Rate*2); made < spec.Backlog/1000 || made > spec.Backlog/1000+200 {
+					t.Errorf("a backlog of %d records, %d bytes were asked for", made, spec.Backlog)
+				}
+				return
+			}
+			if spec.Churn > 0 && l.Churned < 90 {
+				t.Errorf("%d connections were opened and closed", l.Churned)
+			}
 			if l.Attempted == 0 || l.Attempted != l.Acked || r.Verdict.Consumed != l.Acked*int64(r.Spec.Groups) {
 				t.Errorf("attempted %d, acknowledged %d, verified %d of %d groups", l.Attempted, l.Acked, r.Verdict.Consumed, r.Spec.Groups)
 			}
@@ -73,5 +87,25 @@ func TestBenchRun(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A broker that dies is told in the verdict, and ends the run instead of hanging it.
+func TestBenchBrokerDies(t *testing.T) {
+	b := start(t, t.TempDir(), 0)
+	r, err := bench.Run(within(t, time.Minute), bench.Setup{
+		Target: bench.Target{Brokers: []string{b.addr}},
+		Live: func(l bench.Live) {
+			if l.Phase == "measure" {
+				b.kill()
+			}
+		},
+	}, bench.Spec{Rate: 1000, Duration: 3 * time.Second, Producers: 3, Partitions: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v, %s, %q", r.Load, r.Verdict, r.Verdict.Examples)
+	if r.Sound() || r.Load.Failed == 0 || r.Load.Attempted != r.Load.Acked+r.Load.Failed || len(r.Verdict.Examples) == 0 {
+		t.Errorf("%+v, %s, %q", r.Load, r.Verdict, r.Verdict.Examples)
 	}
 }

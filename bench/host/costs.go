@@ -32,14 +32,17 @@ func (c Costs) String() string {
 // budget is how long one price may take to find out: the whole stays well below a second on a slow machine, too.
 const budget = 60 * time.Millisecond
 
-// measure has a thread of its own, whose slack goes with it. What cannot be done here (a directory that cannot be written, say)
+// measure has a thread for itself. That lives on: a child that was started on it with a signal for its parent's death would die with
+// it. What cannot be done here (a directory that cannot be written, say)
 // stays 0.
 func measure(dir string) Costs {
 	var c Costs
 	var done sync.WaitGroup
 	done.Go(func() {
-		runtime.LockOSThread() // never unlocked
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+		defer unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) // its default
 		c.Timer, c.TimerP99 = micros(repeat(200, sleeps))
 		call, _ := micros(repeat(20, thousandCalls))
 		c.Syscall = call // us of a thousand: ns of one
