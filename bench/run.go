@@ -119,10 +119,7 @@ func Run(ctx context.Context, s Setup, spec Spec) (res *Result, err error) {
 		}
 		r.trackers = append(r.trackers, group)
 	}
-	d, err := r.driver()
-	if err != nil {
-		return nil, err
-	}
+	d := r.driver()
 	defer d.close()
 	if err := d.connect(ctx); err != nil {
 		return nil, err
@@ -146,11 +143,11 @@ func Run(ctx context.Context, s Setup, spec Spec) (res *Result, err error) {
 	return r.result(w), nil
 }
 
-func (r *run) driver() (driver, error) {
+func (r *run) driver() driver {
 	if r.spec.Mode == "raw" {
-		return newRaw(r), nil
+		return newRaw(r)
 	}
-	return nil, fmt.Errorf("mode %s is not supported yet", r.spec.Mode)
+	return newReal(r)
 }
 
 // enter tells where the run stands. The collector calls Live from drive on until it has ended, and nobody else meanwhile.

@@ -99,6 +99,9 @@ func TestSizesAreOfTheirDistribution(t *testing.T) {
 			t.Errorf("%s: a mean of %.1f bytes was drawn, %.1f was told", text, sum, sizes.Mean())
 		}
 		slices.Sort(all)
+		if all[n-1] != sizes.Max() && sizes.sigma == 0 || all[n-1] > sizes.Max() {
+			t.Errorf("%s: at most %d bytes were drawn, %d was told", text, all[n-1], sizes.Max())
+		}
 		return all, sizes
 	}
 	if all, _ := draw("1000"); all[0] != 1000 || all[n-1] != 1000 {

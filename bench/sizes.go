@@ -21,6 +21,7 @@ type Sizes struct {
 	median, sigma float64 // lognormal, when sigma is above 0
 	drawn         []int32 // empirical
 	mean          float64
+	largest       int
 }
 
 // ParseSizes reads N, lognormal:MEDIAN:SIGMA, or file:PATH with one size a line.
@@ -39,7 +40,7 @@ func ParseSizes(text string) (*Sizes, error) {
 	if err := checkSize(float64(n)); err != nil {
 		return nil, fmt.Errorf("size %q: %w", text, err)
 	}
-	return &Sizes{fixed: int(n), mean: float64(n)}, nil
+	return &Sizes{fixed: int(n), mean: float64(n), largest: int(n)}, nil
 }
 
 func checkSize(n float64) error {
@@ -66,7 +67,7 @@ func parseLognormal(text, rest string) (*Sizes, error) {
 	case !(sigma > 0 && sigma <= 4):
 		return nil, fmt.Errorf("size %q: sigma must be above 0 and at most 4; without any spread give the size alone", text)
 	}
-	d := &Sizes{median: median, sigma: sigma}
+	d := &Sizes{median: median, sigma: sigma, largest: largestDrawn}
 	d.mean = d.clippedMean()
 	return d, nil
 }
@@ -98,6 +99,7 @@ func readSizes(path string) (*Sizes, error) {
 			return nil, fmt.Errorf("size file %s, number %d: %w", path, i+1, err)
 		}
 		d.drawn[i] = int32(n)
+		d.largest = max(d.largest, int(n))
 		d.mean += n / float64(len(numbers))
 	}
 	return d, nil
@@ -116,3 +118,6 @@ func (d *Sizes) Draw(r *rand.Rand) int {
 
 // Mean is what the sizes are on average, in the long run.
 func (d *Sizes) Mean() float64 { return d.mean }
+
+// Max is the largest there is.
+func (d *Sizes) Max() int { return d.largest }

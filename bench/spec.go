@@ -117,6 +117,7 @@ func (s Spec) Validate() error {
 		{s.Entropy < 0 || s.Entropy > 1, "entropy is a share between 0 and 1"},
 		{s.Idempotent && s.Acks != "all", "idempotence needs acks all"},
 		{s.Idempotent && s.InFlight > 5, "idempotence allows 5 requests in flight at most"},
+		{s.Idempotent && s.InFlight != 5 && s.Mode == "kgo", "idempotence in mode kgo has 5 requests in flight, neither more nor less"},
 		{s.GroupProtocol && s.Mode != "kgo", "the group protocol needs mode kgo"},
 		{s.Consumers > s.Partitions, "more consumers than partitions: some of them would have nothing to do"},
 		{s.Rate == 0 && s.Arrivals != "constant" && !strings.HasPrefix(s.Arrivals, "trace:"), "arrivals need a rate, unless they are a trace, which has one"},

@@ -41,6 +41,7 @@ const (
 	Passed    Outcome = "passed"
 	Failed    Outcome = "failed"
 	Undecided Outcome = "undecided" // the data do not tell
+	Skipped   Outcome = "skipped"   // what it needs is not here, and need not be
 )
 
 // Judged is one demand on one workload.

@@ -177,7 +177,7 @@ func (s Suite) cell(ctx context.Context, c Cell) (CellResult, error) {
 		spec: func(i int, seed uint64) bench.Spec { spec := specs[i]; spec.Seed = seed; return spec },
 		run: func(ctx context.Context, t bench.Target, spec bench.Spec) (*bench.Result, error) {
 			if c.Kind == LoadKind {
-				return s.Run(ctx, t, spec)
+				return s.load(ctx, c, t, spec)
 			}
 			for _, subject := range in {
 				if subject.Name == t.Name {
@@ -199,6 +199,23 @@ func (s Suite) cell(ctx context.Context, c Cell) (CellResult, error) {
 		r.Lost = errors.As(err, &lost)
 	}
 	s.sum(c, &r, in)
+	return r, nil
+}
+
+// load runs a workload, and where the cell wants it counts the broker's system calls in a run of its own.
+func (s Suite) load(ctx context.Context, c Cell, t bench.Target, spec bench.Spec) (*bench.Result, error) {
+	r, err := s.Run(ctx, t, spec)
+	if err != nil || !c.Calls || !r.Sound() {
+		return r, err
+	}
+	calls, err := callsPerRequest(ctx, s.Run, t, spec)
+	switch {
+	case errors.Is(err, errNoTrace):
+	case err != nil:
+		return nil, err
+	default:
+		r.Figures = map[string]float64{"calls_per_request": calls}
+	}
 	return r, nil
 }
 
@@ -227,21 +244,16 @@ func (s Suite) prepare(c Cell, t Subject) (spec bench.Spec, left string) {
 
 // sum fills in the medians and the comparisons.
 func (s Suite) sum(c Cell, r *CellResult, in []Subject) {
-	for _, m := range metrics {
-		for _, t := range in {
-			var of []*bench.Result
-			for _, g := range r.Segments {
-				if g.Used && g.Target == t.Name {
-					of = append(of, g.Result)
-					r.Durability[t.Name] = g.Result.Target.Durability
-				}
+	for _, t := range in {
+		var of []*bench.Result
+		for _, g := range r.Segments {
+			if g.Used && g.Target == t.Name {
+				of = append(of, g.Result)
+				r.Durability[t.Name] = g.Result.Target.Durability
 			}
-			if v := figures(m, of); len(v) > 0 {
-				if r.Figures[t.Name] == nil {
-					r.Figures[t.Name] = map[string]float64{}
-				}
-				r.Figures[t.Name][m.Name] = median(v)
-			}
+		}
+		if len(of) > 0 {
+			r.Figures[t.Name] = medians(of)
 		}
 	}
 	headline, err := MetricNamed(c.Headline)
@@ -263,4 +275,15 @@ func (s Suite) sum(c Cell, r *CellResult, in []Subject) {
 		p.Segments = nil
 		r.Compared = append(r.Compared, p)
 	}
+}
+
+// medians are those of every metric that the results have.
+func medians(of []*bench.Result) map[string]float64 {
+	all := map[string]float64{}
+	for _, m := range metrics {
+		if v := figures(m, of); len(v) > 0 {
+			all[m.Name] = median(v)
+		}
+	}
+	return all
 }
