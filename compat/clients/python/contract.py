@@ -114,11 +114,12 @@ class Reading:
         self.pending[partition] = offset + 1
         return self.since >= self.every or self.read == self.count
 
-    def committed(self):
-        """Prints the offsets of pending as acknowledged and begins anew."""
-        for partition, offset in self.pending.items():
+    def committed(self, offsets=None):
+        """Prints the offsets that were committed, all of pending unless others are given, as acknowledged; what was read since is still to commit."""
+        offsets = self.pending if offsets is None else offsets
+        for partition, offset in offsets.items():
             say("committed", partition, offset)
-        self.since, self.pending = 0, {}
+        self.since, self.pending = 0, {p: o for p, o in self.pending.items() if o != offsets.get(p)}
 
     def lost(self, partitions):
         """Forgets what was read of partitions that are no longer ours."""

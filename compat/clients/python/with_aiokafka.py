@@ -46,12 +46,14 @@ class Listener(ConsumerRebalanceListener):
     def __init__(self, reading, commit):
         self.reading, self.commit = reading, commit
         self.owned = set()
+        self.revocations = 0
 
     async def on_partitions_assigned(self, assigned):
         self.owned = set(assigned)
         contract.say_assigned(self.owned)
 
     async def on_partitions_revoked(self, revoked):
+        self.revocations += 1
         if not self.reading.stay:
             await self.commit()
         self.owned -= set(revoked)
@@ -66,18 +68,20 @@ async def consume(flags):
     c, topic, reading, stopped = new_consumer(flags, **more), flags["topic"], Reading(flags), []
 
     async def commit(strict=False):
-        if not reading.pending:
+        offsets = dict(reading.pending)  # the loop and the listener may both be here
+        if not offsets:
             return
         try:
-            await c.commit({TopicPartition(topic, p): (o, "") for p, o in reading.pending.items()})
+            await c.commit({TopicPartition(topic, p): (o, "") for p, o in offsets.items()})
         except MOVED as e:
             if strict or reading.done():
                 raise
             print("commit:", e, file=sys.stderr)
             return
-        reading.committed()
+        reading.committed(offsets)
 
-    c.subscribe([topic], listener=Listener(reading, commit))
+    listener = Listener(reading, commit)
+    c.subscribe([topic], listener=listener)
     if not reading.count:
         contract.when_stopped(lambda: stopped.append(True))
     async with c:
@@ -86,10 +90,12 @@ async def consume(flags):
                 await commit(strict=True)
                 break
             contract.flush()
-            for records in (await c.getmany(timeout_ms=200, max_records=500)).values():
-                for m in records:
-                    if not reading.done() and reading.add(*fields(m)):
-                        await commit()
+            polled, revocations = await c.getmany(timeout_ms=200, max_records=500), listener.revocations
+            for m in (m for records in polled.values() for m in records):
+                if listener.revocations != revocations:
+                    break  # a rebalance has begun while we committed: what is still ours comes again, from the committed offset
+                if not reading.done() and reading.add(*fields(m)):
+                    await commit()
 
 
 async def read_one(c, *partitions):
