@@ -16,8 +16,9 @@ const SuiteSchema = "millrace.bench.suite/v1"
 // Subject is a target of a suite.
 type Subject struct {
 	bench.Target
-	Start []string // command that starts such a broker in the foreground, with {dir} and {port} to be filled in; none: cells that need one are left out
-	Floor bool     // appends and does nothing else: it takes part where a cell says that it can be done so
+	Variants []bench.Target // instead of one broker: in each cell the one is taken that a short run finds best, under the subject's name
+	Start    []string       // command that starts such a broker in the foreground, with {dir} and {port} to be filled in; none: cells that need one are left out
+	Floor    bool           // appends and does nothing else: it takes part where a cell says that it can be done so
 }
 
 // Suite runs a table of workloads against one or more targets, in turns. It can be interrupted and goes on where it was.
@@ -55,6 +56,7 @@ type CellResult struct {
 	Headline   string                        `json:"headline"` // metric
 	Durability map[string]string             `json:"durability,omitempty"`
 	Left       map[string]string             `json:"left_out,omitempty"` // targets, and why
+	Variant    map[string]string             `json:"variant,omitempty"`  // of targets that have several: the one taken
 	Error      string                        `json:"error,omitempty"`    // what ended the cell early
 	Lost       bool                          `json:"lost,omitempty"`     // it was the verification
 	Figures    map[string]map[string]float64 `json:"figures"`            // medians, by target and metric
@@ -168,6 +170,19 @@ func (s Suite) cell(ctx context.Context, c Cell) (CellResult, error) {
 			r.Left[t.Name] = why
 			continue
 		}
+		if len(t.Variants) > 0 {
+			best, err := s.choose(ctx, c, t, spec)
+			if ctx.Err() != nil {
+				return r, ctx.Err()
+			}
+			if err != nil {
+				r.Left[t.Name] = err.Error()
+				continue
+			}
+			r.Variant = map[string]string{t.Name: best.Name}
+			best.Name = t.Name
+			t.Target = best
+		}
 		in, specs = append(in, t), append(specs, spec)
 	}
 	if len(in) == 0 {
@@ -217,6 +232,31 @@ func (s Suite) load(ctx context.Context, c Cell, t bench.Target, spec bench.Spec
 		r.Figures = map[string]float64{"calls_per_request": calls}
 	}
 	return r, nil
+}
+
+// choose runs each variant for a second and takes the one with the best headline. The runs are kept like all others, so that what is
+// resumed goes on with the same.
+func (s Suite) choose(ctx context.Context, c Cell, t Subject, spec bench.Spec) (best bench.Target, err error) {
+	m, err := MetricNamed(c.Headline)
+	if err != nil {
+		return best, err
+	}
+	spec.Warmup, spec.Duration = min(spec.Warmup, time.Second/2), min(spec.Duration, time.Second)
+	var of float64
+	for i, v := range t.Variants {
+		g := Segment{Cell: c.Name, Block: 0, Try: 1, Place: i + 1, Target: v.Name}
+		r, _, err := s.Files.kept(g, spec, func(spec bench.Spec) (*bench.Result, error) { return s.Run(ctx, v, spec) })
+		if err != nil {
+			return best, fmt.Errorf("%s: %w", v.Name, err)
+		}
+		if f, ok := m.Of(r); ok && r.Verdict.Intact() && (best.Name == "" || (f > of) == m.Higher) {
+			best, of = v, f
+		}
+	}
+	if best.Name == "" {
+		err = errors.New("none of its variants could do it")
+	}
+	return best, err
 }
 
 // prepare is a cell's workload as one target needs it, or why it is not for that one.

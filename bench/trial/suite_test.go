@@ -189,3 +189,29 @@ func TestSuiteOfOneTarget(t *testing.T) {
 		t.Errorf("%v, %v", err, g.runs)
 	}
 }
+
+// A floor has variants: each cell takes the best one, and goes on with the same when it is resumed.
+func TestTheBestVariantIsTaken(t *testing.T) {
+	g := threeRig()
+	g.noise = 0
+	g.cost["pwrite"], g.cost["copy"], g.cost["direct"] = 0.9, 0.4, 0.5
+	s := g.suite([]Cell{p1Big()}, "floor", "millrace")
+	for _, v := range []string{"pwrite", "copy", "direct"} {
+		s.Targets[0].Variants = append(s.Targets[0].Variants, bench.Target{Name: v, Brokers: []string{v + ":9"}})
+	}
+	s.Files = &Files{Dir: t.TempDir()}
+	used := map[string]int{}
+	s.Run = func(ctx context.Context, target bench.Target, spec bench.Spec) (*bench.Result, error) {
+		if target.Name == "floor" {
+			used[target.Brokers[0]]++
+		}
+		return g.run(ctx, target, spec)
+	}
+	for range 2 {
+		r, err := doSuite(t, s)
+		if err != nil || !r.Sound() || r.Cells[0].Variant["floor"] != "copy" || len(used) != 1 || used["copy:9"] != 4 {
+			t.Fatalf("%v %v %+v", err, used, r.Cells[0].Left)
+		}
+		s.Files.Resume = true
+	}
+}
