@@ -31,6 +31,7 @@ type Suite struct {
 	Settle   time.Duration
 	Seed     uint64
 	Files    *Files // nil: results are kept in memory alone
+	Warm     bool   // the targets, before the first run that is not there already
 	Run      Run
 	Configs  func(t bench.Target, durability string) (map[string]string, error)                      // of topics with that promise; nil: none
 	Ours     func(t bench.Target) bool                                                               // whether Cell.Ours is for it; nil: no
@@ -46,6 +47,7 @@ type SuiteResult struct {
 	Started time.Time    `json:"started"`
 	Command []string     `json:"command,omitempty"`
 	Targets []string     `json:"targets"`
+	Warmed  []Warmed     `json:"warmed,omitempty"`
 	Cells   []CellResult `json:"cells"`
 }
 
@@ -104,6 +106,24 @@ func (s Suite) Do(ctx context.Context) (*SuiteResult, error) {
 	found := &SuiteResult{Schema: SuiteSchema, Name: s.Name, Started: time.Now().UTC()}
 	for _, t := range s.Targets {
 		found.Targets = append(found.Targets, t.Name)
+	}
+	warm := s.Warm
+	run := s.Run
+	s.Run = func(ctx context.Context, t bench.Target, spec bench.Spec) (*bench.Result, error) {
+		if warm {
+			warm = false // its own runs come this way, too
+			for _, t := range s.Targets {
+				if t.Floor {
+					continue
+				}
+				w, err := s.warm(ctx, t)
+				if err != nil {
+					return nil, err
+				}
+				found.Warmed = append(found.Warmed, w)
+			}
+		}
+		return run(ctx, t, spec)
 	}
 	for _, c := range s.Cells {
 		r, err := s.cell(ctx, c)
