@@ -69,7 +69,7 @@ func inside(t *testing.T, h how) (l *loop, c *conn, peer int) {
 // A request with a large batch, one with two partitions, and a small one arrive cut at every place that matters.
 func TestDirectReadsRequestsCutAnywhere(t *testing.T) {
 	for version := int16(3); version <= 13; version++ {
-		l, c, peer := inside(t, how{mapped: true, direct: true})
+		l, c, peer := inside(t, how{mapped: true, direct: true, files: 1 << 20})
 		top, err := l.newTopic("t", 1)
 		if err != nil {
 			t.Fatal(err)
@@ -137,7 +137,7 @@ func TestDirectReadsRequestsCutAnywhere(t *testing.T) {
 // Records of two connections arrive at the same time. Offsets are in the order in which they were whole, wherever they lie; who hangs up
 // in the middle leaves a hole and nothing else.
 func TestDirectReadsOverlap(t *testing.T) {
-	l, a, peerA := inside(t, how{mapped: true, direct: true})
+	l, a, peerA := inside(t, how{mapped: true, direct: true, files: 1 << 20})
 	top, err := l.newTopic("t", 1)
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,8 @@ var Variants = []string{
 type Options struct {
 	Variant string // one of Variants; default the first
 	Dir     string // for the files, which are gone afterwards; default the directory for temporary files
+
+	files int // bytes of a partition's file; default by the number of partitions. Tests make them small
 }
 
 // how is a variant, taken apart.
@@ -41,6 +43,7 @@ type how struct {
 	mapped   bool // appends go through a mapping
 	direct   bool
 	sendfile bool
+	files    int // as in Options
 }
 
 func (o Options) how() (how, error) {
@@ -50,7 +53,7 @@ func (o Options) how() (how, error) {
 	for _, v := range Variants {
 		if v == o.Variant {
 			write, send, _ := strings.Cut(v, "+")
-			return how{mapped: write != "pwrite", direct: write == "direct", sendfile: send == "sendfile"}, nil
+			return how{mapped: write != "pwrite", direct: write == "direct", sendfile: send == "sendfile", files: o.files}, nil
 		}
 	}
 	return how{}, fmt.Errorf("no variant %q of the floor: there are %s", o.Variant, strings.Join(Variants, ", "))

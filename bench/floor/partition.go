@@ -60,6 +60,9 @@ func newPartition(dir, name string, index, of int, h how, t *toucher) (*partitio
 		size:  min(max(1<<30/of, 4<<20), 64<<20),
 		ahead: min(max(64<<20/of, 64<<10), 16<<20),
 	}
+	if h.files > 0 {
+		p.size, p.ahead = h.files, min(p.ahead, h.files)
+	}
 	return p, p.roll()
 }
 

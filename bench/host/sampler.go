@@ -41,7 +41,8 @@ type watched struct {
 	lastAt  time.Time
 	peak    int64
 	threads threads
-	noted   time.Time // when the threads were last read
+	noted   time.Time     // when the threads were last read
+	blur    time.Duration // CPU that the process used while its threads were read at both ends of the window
 	ended   bool
 	missing []string
 }
@@ -203,12 +204,22 @@ func (w *watched) begin() {
 	if err := w.threads.begin(w.pid); err != nil {
 		w.miss(err)
 	}
-	w.noted = time.Now()
+	w.noted, w.blur = time.Now(), w.since(&w.first)
+}
+
+// since is what the process has used since it was looked at.
+func (w *watched) since(c *counters) time.Duration {
+	now, err := cpu(w.pid)
+	if err != nil {
+		return 0
+	}
+	return now - c.cpu
 }
 
 func (w *watched) usage(elapsed time.Duration) Usage {
 	if !w.ended {
 		w.note()
+		w.blur += w.since(&w.last)
 	}
 	a, b := &w.first, &w.last
 	u := Usage{
@@ -225,7 +236,7 @@ func (w *watched) usage(elapsed time.Duration) Usage {
 	}
 	u.System = total - u.User
 	var sum switches
-	u.Threads, u.Busiest, sum = w.threads.used(total)
+	u.Threads, u.Busiest, sum = w.threads.used(total, w.blur)
 	u.Voluntary, u.Involuntary = sum.voluntary, sum.involuntary
 	return u
 }

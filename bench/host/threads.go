@@ -82,8 +82,9 @@ func (t *threads) end(id int) {
 	t.most = max(t.most, l.last.cpu-l.first.cpu)
 }
 
-// used sums up the window, by name. What total has more than the threads is that of those that ended between two readings.
-func (t *threads) used(total time.Duration) (names map[string]time.Duration, busiest time.Duration, sum switches) {
+// used sums up the window, by name. What total has more than the threads is that of those that ended between two readings; it is not
+// known better than to blur.
+func (t *threads) used(total, blur time.Duration) (names map[string]time.Duration, busiest time.Duration, sum switches) {
 	for id := range t.live {
 		t.end(id)
 	}
@@ -94,7 +95,7 @@ func (t *threads) used(total time.Duration) (names map[string]time.Duration, bus
 			total -= d
 		}
 	}
-	if total > tick { // less is the time between the readings of one sample
+	if total > blur+tick {
 		names[ended] = total
 	}
 	return names, t.most, t.sum
