@@ -23,7 +23,7 @@ type kgoConsumer struct {
 }
 
 func newKgoConsumer(ctx context.Context, r *run, group, number int) (*kgoConsumer, error) {
-	c := &kgoConsumer{run: r, trackers: r.trackers[group], rec: r.collect.recorder(endToEndKind), meter: meter{api: wire.KeyFetch}}
+	c := &kgoConsumer{run: r, trackers: r.trackers[group], rec: r.collect.recorder(endToEndKind, catchUpKind), meter: meter{api: wire.KeyFetch}}
 	opts := []kgo.Opt{
 		kgo.FetchMaxWait(r.spec.FetchMaxWait),
 		kgo.FetchMinBytes(int32(r.spec.FetchMinBytes)),
@@ -57,36 +57,61 @@ func newKgoConsumer(ctx context.Context, r *run, group, number int) (*kgoConsume
 func (c *kgoConsumer) work(ctx context.Context) {
 	c.rec.start(c.span, c.clock.now())
 	defer c.rec.end()
-	c.client.ResumeFetchTopics(c.place.topic)
-	for ctx.Err() == nil {
-		polling, cancel := context.WithTimeout(ctx, idle)
+	for reading := false; ctx.Err() == nil; {
+		if now := c.clock.now(); !reading && now >= c.readFrom() {
+			c.client.ResumeFetchTopics(c.place.topic)
+			reading = true
+		}
+		polling, cancel := context.WithTimeout(ctx, c.pollTime(reading))
 		fetches := c.client.PollFetches(polling)
 		cancel()
 		c.take(fetches, c.clock.now())
 	}
 }
 
+// pollTime is how long to wait for records: until the next look around, or until reading begins.
+func (c *kgoConsumer) pollTime(reading bool) time.Duration {
+	if reading {
+		return idle
+	}
+	return min(idle, c.readFrom()-c.clock.now())
+}
+
 // take holds what came against what should. All of it came now: the client gives a whole answer at once.
 func (c *kgoConsumer) take(fetches kgo.Fetches, now time.Duration) {
 	c.rec.turn(now)
-	var records, bytes int64
 	fetches.EachError(func(_ string, partition int32, err error) {
 		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 			c.errors.note("consume partition %d: %v", partition, err)
 		}
 	})
-	for it := fetches.RecordIter(); !it.Done(); {
-		r := it.Next()
-		records++
-		bytes += int64(len(r.Key) + len(r.Value))
-		t := c.trackers[r.Partition]
-		if due, ok := t.came(r.Offset, r.Key, r.Value); ok && c.spec.Consume == "live" {
-			c.rec.consumed(now, due, 1)
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if p.Partition < 0 { // an error of no partition
+			return
 		}
-		t.consumed.Add(1)
-		t.position.Store(r.Offset + 1)
-	}
-	c.rec.sheet.consumed += records
-	c.rec.sheet.fetchedSize += bytes
+		t := c.trackers[p.Partition]
+		behind := c.spec.Backlog > 0 && t.caughtUp.Load() == 0
+		for _, r := range p.Records {
+			c.came(t, r, behind, now)
+		}
+		if p.Err == nil {
+			t.reached(now, t.position.Load(), p.HighWatermark)
+		}
+	})
 	c.rec.sheet.fetches += c.meter.requests.Swap(0)
+}
+
+func (c *kgoConsumer) came(t *tracker, r *kgo.Record, behind bool, now time.Duration) {
+	due, ok := t.came(r.Offset, r.Key, r.Value)
+	switch {
+	case !ok || c.spec.Consume != "live":
+	case behind:
+		c.rec.catchingUp(now, due, 1)
+	default:
+		c.rec.consumed(now, due, 1)
+	}
+	t.consumed.Add(1)
+	t.position.Store(r.Offset + 1)
+	c.rec.sheet.consumed++
+	c.rec.sheet.fetchedSize += int64(len(r.Key) + len(r.Value))
 }

@@ -132,8 +132,10 @@ func (p *kgoProducer) newParcel() *parcel {
 
 // work sends until the span ends and everything has come back or is given up.
 func (p *kgoProducer) work(ctx context.Context) error {
-	runtime.LockOSThread()                             // never unlocked: the thread ends with this goroutine, and its timer setting with it
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // best effort
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()                       // the thread lives on: a child that was started on it with a signal for its parent's death would die with it
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)   // best effort
+	defer unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) // its default
 	p.mu.Lock()
 	p.rec.start(p.span, p.clock.now())
 	p.mu.Unlock()

@@ -18,6 +18,7 @@ func TestBenchRunOfARealClient(t *testing.T) {
 		{Name: "closed loop", Duration: second, Size: "1000", BatchRecords: 16, Partitions: 3, Idempotent: true},
 		{Name: "keys", Rate: 3000, Duration: second, Partitions: 6, Keys: "zipf:1000:0.99", Size: "lognormal:200:1", Arrivals: "bursty:30"},
 		{Name: "acks 1, lz4, half random", Rate: 2000, Duration: second, Acks: "1", Codec: "lz4", Entropy: 0.5, BatchRecords: 100, Linger: 20 * time.Millisecond, Consume: "after"},
+		{Name: "backlog", Rate: 500, Warmup: second / 2, Duration: second, Partitions: 2, Backlog: 1_000_000},
 		{Name: "acks 0", Rate: 500, Duration: second, Acks: "0"},
 	} {
 		t.Run(spec.Name, func(t *testing.T) {
@@ -27,6 +28,13 @@ func TestBenchRunOfARealClient(t *testing.T) {
 				t.Errorf("not intact: %s %q", r.Verdict, r.Verdict.Examples)
 			}
 			l := r.Load
+			if spec.Backlog > 0 {
+				made := l.Attempted - int64(spec.Rate*(spec.Warmup+spec.Duration).Seconds())
+				if l.CaughtUpAfter == 0 || made < 1000 || r.Verdict.Consumed != l.Acked {
+					t.Errorf("a backlog of %d records, caught up after %v; %d acknowledged, %d verified", made, l.CaughtUpAfter, l.Acked, r.Verdict.Consumed)
+				}
+				return
+			}
 			if l.Attempted == 0 || l.Attempted != l.Acked || r.Verdict.Consumed != l.Acked*int64(r.Spec.Groups) {
 				t.Errorf("attempted %d, acknowledged %d, verified %d of %d groups", l.Attempted, l.Acked, r.Verdict.Consumed, r.Spec.Groups)
 			}
