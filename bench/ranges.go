@@ -75,3 +75,19 @@ func (r *ranges) common(o *ranges) int64 {
 	}
 	return n
 }
+
+// firstOutside is the smallest number that is in and not in o; -1: there is none.
+func (r *ranges) firstOutside(o *ranges) int64 {
+	j := 0
+	for _, v := range r.list {
+		for n := v.from; n < v.next; n = o.list[j].next {
+			for j < len(o.list) && o.list[j].next <= n {
+				j++
+			}
+			if j == len(o.list) || n < o.list[j].from {
+				return n
+			}
+		}
+	}
+	return -1
+}

@@ -60,10 +60,7 @@ func (t *tracker) came(offset int64, key, value []byte) (due time.Duration, ok b
 	case st.sequence == p.next && !back:
 		p.next++
 	case st.sequence >= p.next:
-		if st.sequence > p.next {
-			t.found.example("group %d, partition %d, offset %d: %d records of producer %d before number %d have not come", t.group, t.partition, offset, st.sequence-p.next, st.producer, st.sequence)
-			p.missing.add(p.next, st.sequence)
-		}
+		p.missing.add(p.next, st.sequence)
 		p.next = st.sequence + 1
 		if back {
 			t.found.Reordered++
@@ -97,7 +94,8 @@ func (t *tracker) verdict(books []*book) Verdict {
 		p.missing.add(last, page.next) // everything after the last one that came
 		excused := p.missing.common(&page.failed)
 		if n := p.missing.count() - excused; n > 0 {
-			v.example("group %d, partition %d: %d records of producer %d have not come; the last that came is number %d of %d", t.group, t.partition, n, i, last-1, page.next)
+			v.example("group %d, partition %d: %d of %d records of producer %d have not come: number %d is the first of them, the last that came is number %d",
+				t.group, t.partition, n, page.next, i, p.missing.firstOutside(&page.failed), last-1)
 		}
 		v.Sent += page.next - failed
 		v.Consumed += page.next - p.missing.count() - (failed - excused) // of the acknowledged ones, each once
