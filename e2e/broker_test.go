@@ -44,6 +44,7 @@ type broker struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	addr   string // HOST:PORT of its Kafka listener
+	admin  string // of its admin listener
 	port   int
 	exited chan struct{} // closed when the process has ended
 	stderr bytes.Buffer  // read it only after exited
@@ -83,11 +84,12 @@ func startWith(t testing.TB, wrapper []string, dir string, port int, options ...
 		}
 		var ports struct {
 			Kafka string `json:"kafka"`
+			Admin string `json:"admin"`
 		}
 		if json.Unmarshal(data, &ports) != nil || ports.Kafka == "" {
 			return false
 		}
-		b.addr = ports.Kafka
+		b.addr, b.admin = ports.Kafka, ports.Admin
 		return true
 	})
 	if !ready {
