@@ -35,7 +35,7 @@ type Options struct {
 const (
 	maxConnections = 32
 	maxHeaderBytes = 16 << 10
-	headerTime     = 5 * time.Second  // for a request to arrive
+	headerTime     = 5 * time.Second  // for the headers of a request to arrive
 	writeTime      = 20 * time.Second // for an answer to leave
 	idleTime       = 90 * time.Second // between two requests: longer than the usual minute between two scrapes
 )
@@ -66,8 +66,7 @@ func Listen(o Options) (*Server, error) {
 	s.metrics.server = s
 	s.http = http.Server{
 		Handler:           s.guard(s.routes()),
-		ReadHeaderTimeout: headerTime,
-		ReadTimeout:       headerTime,
+		ReadHeaderTimeout: headerTime, // no ReadTimeout: it would end a profile that takes longer
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(quiet{s.options.Log.Handler()}, slog.LevelDebug),
@@ -119,11 +118,17 @@ func (s *Server) routes() *http.ServeMux {
 	return mux
 }
 
-// guard gives every answer its time and, on loopback, refuses who was sent here under another name.
+// guard gives every answer its time, takes no bodies and, on loopback, refuses who was sent here under another name.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.options.Loopback && !local(r.Host) {
 			http.Error(w, "this listener answers to localhost only", http.StatusMisdirectedRequest)
+			return
+		}
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // what is on its way is not waited for
+			w.Header().Set("Connection", "close")
+			http.Error(w, "a request here has no body", http.StatusBadRequest)
 			return
 		}
 		allow(w, writeTime)

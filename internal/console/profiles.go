@@ -34,13 +34,14 @@ func profiles(mux *http.ServeMux) {
 
 // profileTime is how long the profile that is asked for takes at most.
 func profileTime(r *http.Request) (time.Duration, error) {
+	const unsaid = 30 * time.Second // what net/http/pprof takes a profile of the processor for, also when it is told less than a second
 	text := r.URL.Query().Get("seconds")
 	if text == "" {
-		return 30 * time.Second, nil // net/http/pprof's default for the processor
+		return unsaid, nil
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
 	if most := longestProfile.Seconds(); err != nil || !(seconds >= 0 && seconds <= most) {
 		return 0, fmt.Errorf("seconds=%.20q: must be a number from 0 to %g", text, most)
 	}
-	return time.Duration(seconds * float64(time.Second)), nil
+	return max(time.Duration(seconds*float64(time.Second)), unsaid), nil
 }

@@ -5,7 +5,7 @@ import (
 )
 
 // requests puts what has come of requests, by API.
-func requests(out *sink, apis []broker.APIStats, from, now *moment) {
+func (s *scrape) requests(out *sink, apis []broker.APIStats, from, now *moment) {
 	const (
 		total   = "Requests answered, by the first error code of the answer (Produce and Fetch; of others NONE), or CLOSED for those answered by closing the connection."
 		seconds = "Time from the wake-up that brought a request until its answer has left."
@@ -26,7 +26,8 @@ func requests(out *sink, apis []broker.APIStats, from, now *moment) {
 			out.counter("millrace_requests_total", total, float64(n), "api", name, "error", code)
 			none -= n
 		}
-		out.counter("millrace_requests_total", total, float64(max(none, 0)), "api", name, "error", "NONE")
+		s.none[name] = max(s.none[name], none) // an error is counted a moment before its answer leaves: a counter must not go down
+		out.counter("millrace_requests_total", total, float64(s.none[name]), "api", name, "error", "NONE")
 		out.histogram("millrace_request_seconds", seconds, &a.Took, "api", name, "phase", "total")
 
 		mbean(out, name, a, from, now)

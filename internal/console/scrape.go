@@ -16,11 +16,12 @@ type scrape struct {
 	descs  map[string]*prometheus.Desc
 	window window
 	warned map[string]extent // what was left out last time
+	none   map[string]int64  // requests without an error, by API
 }
 
 func (s *scrape) begin(o Options) {
 	s.log, s.series = o.Log, o.Series
-	s.descs, s.warned = map[string]*prometheus.Desc{}, map[string]extent{}
+	s.descs, s.warned, s.none = map[string]*prometheus.Desc{}, map[string]extent{}, map[string]int64{}
 }
 
 // collect puts all families. A name is either of partitions or of their sums by topic, never both: a sum over it must be right.
@@ -32,7 +33,7 @@ func (s *scrape) collect(to chan<- prometheus.Metric, detail bool) {
 	all := s.topics(out, &node, detail)
 	native(out, &node, &all)
 	network(out, &node, &from, &now)
-	requests(out, apis, &from, &now)
+	s.requests(out, apis, &from, &now)
 	mbeans(out, &node, &all, &from, &now)
 	cluster(out, &node)
 	s.groups(out, detail)

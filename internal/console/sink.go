@@ -3,7 +3,6 @@ package console
 import (
 	"math"
 	"strconv"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -50,7 +49,7 @@ func (s *sink) histogram(name, help string, c *metric.Counts, labels ...string) 
 func (s *sink) desc(name, help string, labels []string) (*prometheus.Desc, []string) {
 	values := make([]string, 0, len(labels)/2)
 	for i := 1; i < len(labels); i += 2 {
-		values = append(values, printable(labels[i]))
+		values = append(values, labels[i])
 	}
 	desc := s.descs[name]
 	if desc == nil {
@@ -62,15 +61,6 @@ func (s *sink) desc(name, help string, labels []string) (*prometheus.Desc, []str
 		s.descs[name] = desc
 	}
 	return desc, values
-}
-
-// printable is text that a label may have: names of groups are what clients say.
-func printable(text string) string {
-	if strings.ToValidUTF8(text, "") == text {
-		return text
-	}
-	quoted := strconv.Quote(text)
-	return quoted[1 : len(quoted)-1]
 }
 
 func number[N int | int32](n N) string { return strconv.Itoa(int(n)) }
