@@ -50,7 +50,7 @@ func (b *blocks) do(ctx context.Context) (all []Segment, err error) {
 				return all, err
 			}
 			last := segments[len(segments)-1]
-			if last.Used || b.again == 0 {
+			if last.Used || b.again <= 0 {
 				break
 			}
 			b.again--

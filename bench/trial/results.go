@@ -12,7 +12,16 @@ import (
 	"github.com/millrace/millrace/bench"
 )
 
-// ReadResults reads a file with one result or an array of them, or every such file in a folder and the folders below. Other
+// ResultsSchema is that of several results in one document.
+const ResultsSchema = "millrace.bench.results/v1"
+
+// Results are several in one document.
+type Results struct {
+	Schema  string          `json:"schema"`
+	Results []*bench.Result `json:"results"`
+}
+
+// ReadResults reads a file with one result or several, or every such file in a folder and the folders below. Other
 // documents of the bench in a folder (a suite's, a comparison's) are passed over.
 func ReadResults(path string) (all []*bench.Result, err error) {
 	info, err := os.Stat(path)
@@ -32,7 +41,7 @@ func ReadResults(path string) (all []*bench.Result, err error) {
 		})
 	}
 	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("%s holds no results: they are what `millrace bench -o FILE` writes", path)
+		err = fmt.Errorf("%s holds no results: they are what `millrace bench run --json FILE` writes", path)
 	}
 	return all, err
 }
@@ -52,6 +61,14 @@ func resultsIn(path string) (all []*bench.Result, err error) {
 		var head struct{ Schema string }
 		if err := json.Unmarshal(one, &head); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if head.Schema == ResultsSchema {
+			var several Results
+			if err := json.Unmarshal(one, &several); err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			all = append(all, several.Results...)
+			continue
 		}
 		if head.Schema != bench.ResultSchema {
 			if strings.HasPrefix(head.Schema, "millrace.bench.") {

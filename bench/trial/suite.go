@@ -27,7 +27,7 @@ type Suite struct {
 	Cells    []Cell
 	Targets  []Subject // the last one is compared with each of the others
 	Blocks   int       // default 1 of one run for a single target, else 2: four pairs
-	Again    int       // how many blocks of a cell are run once more; default 2
+	Again    int       // how many blocks of a cell are run once more; default 2, none below 0
 	Settle   time.Duration
 	Seed     uint64
 	Files    *Files // nil: results are kept in memory alone

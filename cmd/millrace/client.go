@@ -24,8 +24,15 @@ type clientFlags struct {
 
 func addClientFlags(c *cobra.Command, timeout time.Duration) *clientFlags {
 	f := &clientFlags{}
-	c.Flags().StringSliceVarP(&f.brokers, "brokers", "b", []string{"127.0.0.1:9092"}, "brokers to ask first, HOST:PORT,HOST:PORT; also --bootstrap-server")
+	addBrokers(c, &f.brokers, []string{"127.0.0.1:9092"}, "brokers to ask first, HOST:PORT,HOST:PORT; also --bootstrap-server")
 	c.Flags().DurationVar(&f.timeout, "timeout", timeout, "give up after this long without an answer")
+	completeFlag(c, "timeout", nothing)
+	return f
+}
+
+// addBrokers adds -b, which other tools call --bootstrap-server.
+func addBrokers(c *cobra.Command, brokers *[]string, usual []string, help string) {
+	c.Flags().StringSliceVarP(brokers, "brokers", "b", usual, help)
 	c.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "bootstrap-server" {
 			name = "brokers"
@@ -33,8 +40,6 @@ func addClientFlags(c *cobra.Command, timeout time.Duration) *clientFlags {
 		return pflag.NormalizedName(name)
 	})
 	completeFlag(c, "brokers", nothing)
-	completeFlag(c, "timeout", nothing)
-	return f
 }
 
 // connect makes a client and sees that a broker answers, so that a wrong address is told at once and as such.

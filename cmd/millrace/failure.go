@@ -22,6 +22,7 @@ const (
 	exitFailed    = 1 // the operation failed
 	exitUsage     = 2 // wrong flags, arguments or configuration
 	exitUnhealthy = 3 // a check came out negative
+	exitUnsound   = 4 // a benchmark's figures do not count: the generator was the bottleneck, or the machine was disturbed
 	exitTimeout   = 5
 	exitDenied    = 6 // not authenticated, or not authorized
 )
@@ -118,8 +119,8 @@ func unreachable(brokers []string, err error) error {
 	return &failure{exitFailed, "unreachable", fmt.Sprintf("cannot talk to %s: %v", at, err), "is it a Kafka listener without TLS?"}
 }
 
-// report prints the error where and how the user asked for it, and returns the exit code.
-func report(c *cobra.Command, args []string, err error) int {
+// tell prints the error where and how the user asked for it, and returns the exit code.
+func tell(c *cobra.Command, args []string, err error) int {
 	if err == nil {
 		return exitOK
 	}

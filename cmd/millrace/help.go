@@ -1,6 +1,11 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
 
 func newHelp() *cobra.Command {
 	return &cobra.Command{
@@ -33,8 +38,57 @@ const helpTemplate = `{{with .Short}}{{.}}
 Commands:{{range .Commands}}{{if .IsAvailableCommand}}
   {{rpad .Name .NamePadding}}  {{.Short}}{{end}}{{end}}
 {{end}}{{if .HasAvailableLocalFlags}}
-Flags:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
+{{flagUsages .LocalFlags | trimTrailingWhitespaces}}
 {{end}}{{if .HasAvailableSubCommands}}
 {{.CommandPath}} COMMAND --help says more.
 {{end}}`
+
+const flagGroup = "group" // annotation of a flag
+
+// group begins a group of flags in the help of a command; end takes in those that were added since.
+func group(c *cobra.Command, name string) (end func()) {
+	c.Flags().SortFlags = false // as they are added: the most used come first
+	before := map[string]bool{}
+	c.Flags().VisitAll(func(f *pflag.Flag) { before[f.Name] = true })
+	return func() {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if !before[f.Name] {
+				f.Annotations = map[string][]string{flagGroup: {name}}
+			}
+		})
+	}
+}
+
+// helpWidth is where the texts of grouped flags are broken: those commands have many.
+const helpWidth = 132
+
+// flagUsages explains flags group by group, in the order in which they were added; those without a group come last.
+func flagUsages(flags *pflag.FlagSet) string {
+	groups := map[string]*pflag.FlagSet{}
+	var order []string
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := ""
+		if g := f.Annotations[flagGroup]; len(g) > 0 {
+			name = g[0]
+		}
+		if groups[name] == nil {
+			groups[name] = pflag.NewFlagSet(name, pflag.ContinueOnError)
+			groups[name].SortFlags = flags.SortFlags
+			if name != "" {
+				order = append(order, name)
+			}
+		}
+		groups[name].AddFlag(f)
+	})
+	if len(order) == 0 {
+		return "Flags:\n" + flags.FlagUsages()
+	}
+	var b strings.Builder
+	for _, name := range order {
+		b.WriteString(name + ":\n" + groups[name].FlagUsagesWrapped(helpWidth) + "\n")
+	}
+	if rest := groups[""]; rest != nil {
+		b.WriteString("Other flags:\n" + rest.FlagUsages())
+	}
+	return b.String()
+}

@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
-	return report(command, args, err)
+	return tell(command, args, err)
 }
 
 func newRoot() *cobra.Command {
@@ -78,7 +78,7 @@ func newRoot() *cobra.Command {
 		Short: "A Kafka broker in one binary, and the tools to use it",
 		Long: `Data goes to stdout, everything else to stderr; -o json prints one document, and errors as JSON. Every flag has an environment
 variable: MILLRACE_BROKERS for --brokers. Exit codes: 0 done, 1 failed, 2 wrong usage or not confirmed, 3 a check came out negative,
-5 no answer in time, 6 not allowed, 130 after Ctrl-C.`,
+4 a benchmark's figures do not count, 5 no answer in time, 6 not allowed, 130 after Ctrl-C.`,
 		Example: `  millrace demo                               # see it work: a broker of its own, real data, every record verified
   millrace server                             # one node on 127.0.0.1:9092, data in ./millrace-data
   echo hello | millrace produce greetings
@@ -95,10 +95,11 @@ variable: MILLRACE_BROKERS for --brokers. Exit codes: 0 done, 1 failed, 2 wrong 
 	root.SetErr(os.Stderr)
 	root.Version = versionLine()
 	root.SetVersionTemplate("{{.Version}}\n")
+	cobra.AddTemplateFunc("flagUsages", flagUsages)
 	root.SetHelpTemplate(helpTemplate)
 	root.SetHelpCommand(newHelp())
 	root.Flags().Bool("version", false, "print the version") // cobra's own would take -v too
-	root.AddCommand(newServer(), newDemo(), newProduce(), newConsume(), newTopic(), newGroup(), newConfig(), newCluster(), newDoctor(), newHealthcheck(),
+	root.AddCommand(newServer(), newDemo(), newBench(), newProduce(), newConsume(), newTopic(), newGroup(), newConfig(), newCluster(), newDoctor(), newHealthcheck(),
 		newCompletion(), newVersion())
 	for _, c := range root.Commands() {
 		requireArgs(c)
