@@ -155,8 +155,12 @@ func threeLives(t *testing.T, addr string, p program, topic filled) {
 	if err := checkHandovers(p, members); err != nil {
 		t.Error(err)
 	}
-	if n := len(named(members["the third"], "record")); n != left {
-		t.Errorf("the third read %d records, want %d", n, left)
+	third := map[string]bool{} // by partition and offset: a busy machine may cost a member its session, and it reads again what it had not committed
+	for _, e := range named(members["the third"], "record") {
+		third[e.fields[0]+":"+e.fields[1]] = true
+	}
+	if len(third) != left {
+		t.Errorf("the third read %d records, want %d", len(third), left)
 	}
 }
 

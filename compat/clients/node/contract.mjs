@@ -82,7 +82,8 @@ export function whenStopped(stop) {
 // Reading counts what a member of a group has read and says when to commit.
 export class Reading {
   pending = new Map() // to commit: the next offset of each partition read since the last commit
-  read = 0 // records so far
+  read = 0 // records so far; one that comes again after a rebalance is the same one
+  next = new Map() // behind the last record of each partition so far
   since = 0 // records since the last commit
 
   constructor(flags) {
@@ -99,10 +100,14 @@ export class Reading {
   // add prints one record and tells whether a commit of pending is due now.
   add(record) {
     sayRecord(record)
-    this.read++
+    const offset = BigInt(record.offset)
+    if (offset >= (this.next.get(record.partition) ?? 0n)) {
+      this.read++
+      this.next.set(record.partition, offset + 1n)
+    }
     if (this.stay && this.read > this.count) return false // the last commit is behind us
     this.since++
-    this.pending.set(record.partition, BigInt(record.offset) + 1n)
+    this.pending.set(record.partition, offset + 1n)
     return this.since >= this.every || this.read === this.count
   }
 

@@ -97,7 +97,8 @@ class Reading:
     def __init__(self, flags):
         self.count, self.every, self.stay = flags.int("count"), max(flags.int("every"), 1), flags.true("stay")
         self.pending = {}  # to commit: the next offset of each partition read since the last commit
-        self.read = 0  # records so far
+        self.read = 0  # records so far; one that comes again after a rebalance is the same one
+        self.next = {}  # behind the last record of each partition so far
         self.since = 0  # records since the last commit
 
     def done(self):
@@ -107,7 +108,9 @@ class Reading:
     def add(self, partition, offset, timestamp, key, value, headers):
         """Prints one record and tells whether a commit of pending is due now."""
         say_record(partition, offset, timestamp, key, value, headers)
-        self.read += 1
+        if offset >= self.next.get(partition, 0):
+            self.read += 1
+            self.next[partition] = offset + 1
         if self.stay and self.read > self.count:
             return False  # the last commit is behind us
         self.since += 1

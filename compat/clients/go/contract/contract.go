@@ -200,13 +200,14 @@ type Reading struct {
 
 	count, every int // of the flags
 	stay         bool
-	read         int // records so far
-	since        int // records since the last commit
+	read         int     // records so far; one that comes again after a rebalance is the same one
+	next         Offsets // behind the last record of each partition so far
+	since        int     // records since the last commit
 }
 
 // NewReading begins a run of the consume command.
 func NewReading(f Flags) *Reading {
-	return &Reading{count: f.Int("count"), every: max(f.Int("every"), 1), stay: f.Bool("stay"), Pending: Offsets{}}
+	return &Reading{count: f.Int("count"), every: max(f.Int("every"), 1), stay: f.Bool("stay"), Pending: Offsets{}, next: Offsets{}}
 }
 
 // Done tells whether all is read and committed that the command asks for.
@@ -215,7 +216,10 @@ func (r *Reading) Done() bool { return r.count > 0 && r.read >= r.count && !r.st
 // Add prints one record and tells whether a commit of Pending is due now.
 func (r *Reading) Add(rec Record) bool {
 	SayRecords(rec)
-	r.read++
+	if rec.Offset >= r.next[rec.Partition] {
+		r.read++
+		r.next[rec.Partition] = rec.Offset + 1
+	}
 	if r.stay && r.read > r.count {
 		return false // the last commit is behind us
 	}
