@@ -77,16 +77,25 @@ var errAnswer = errors.New("an answer that cannot be read")
 // fetchEntry is the length of a partition in a fetch request.
 const fetchEntry = 4 + 4 + 8 + 8 + 4
 
+// fetchSession is what broker and consumer remember between fetches (KIP-227): only what has changed is said again.
+type fetchSession struct {
+	id    int32 // 0: none
+	epoch int32 // of the next fetch; 0 begins a session, with all partitions
+}
+
 // appendFetch begins a fetch request up to the partitions, which appendFetchPartition adds; appendFetchEnd ends it.
-func appendFetch(p []byte, topic string, maxWaitMs, minBytes, maxBytes int32, partitions int) []byte {
+func appendFetch(p []byte, topic string, maxWaitMs, minBytes, maxBytes int32, s fetchSession, partitions int) []byte {
 	p = appendHeader(p, apiFetch, fetchVersion)
 	p = be.AppendUint32(p, 0xffffffff) // a consumer, no replica
 	p = be.AppendUint32(p, uint32(maxWaitMs))
 	p = be.AppendUint32(p, uint32(minBytes))
 	p = be.AppendUint32(p, uint32(maxBytes))
-	p = append(p, 0)                   // read uncommitted
-	p = be.AppendUint32(p, 0)          // no session
-	p = be.AppendUint32(p, 0xffffffff) // as above
+	p = append(p, 0) // read uncommitted
+	p = be.AppendUint32(p, uint32(s.id))
+	p = be.AppendUint32(p, uint32(s.epoch))
+	if partitions == 0 {
+		return be.AppendUint32(p, 0)
+	}
 	p = be.AppendUint32(p, 1)
 	p = appendString(p, topic)
 	return be.AppendUint32(p, uint32(partitions))
@@ -114,14 +123,14 @@ type portion struct {
 }
 
 // fetched calls each for every partition of an answer to a fetch of one topic.
-func fetched(answer []byte, each func(portion)) (correlation int32, err error) {
+func fetched(answer []byte, each func(portion)) (correlation, session int32, err error) {
 	r := fields{p: answer}
 	correlation = r.int32()
 	r.int32() // throttle
 	code := r.int16()
-	r.int32() // session
+	session = r.int32()
 	if !r.bad && code != 0 {
-		return correlation, kerr.ErrorForCode(code)
+		return correlation, session, kerr.ErrorForCode(code)
 	}
 	for topics := r.int32(); topics > 0 && !r.bad; topics-- {
 		r.string()
@@ -141,9 +150,9 @@ func fetched(answer []byte, each func(portion)) (correlation int32, err error) {
 		}
 	}
 	if r.bad {
-		return correlation, fmt.Errorf("fetch: %w", errAnswer)
+		return correlation, session, fmt.Errorf("fetch: %w", errAnswer)
 	}
-	return correlation, nil
+	return correlation, session, nil
 }
 
 // fields reads an answer's fields in order. It remembers that something was not there, and reads zeros from then on.

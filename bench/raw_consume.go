@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/wire/record"
@@ -30,7 +31,8 @@ type readLink struct {
 	*readLoop
 	assigned []*assignment
 	number   map[int32]int // of a partition, in assigned
-	turn     int           // the partition named first, so that each gets its share when an answer is full
+	session  fetchSession
+	moved    []*assignment // since the last fetch
 
 	frame       []byte
 	correlation int32
@@ -45,6 +47,7 @@ type readLink struct {
 type assignment struct {
 	*tracker
 	next   int64 // the offset to ask for
+	moved  bool  // it has changed since the last fetch
 	failed bool  // its last answer was an error, which is noted
 }
 
@@ -116,11 +119,18 @@ func (l *readLoop) work(ctx context.Context, sp span) error {
 // ask sends a fetch.
 func (k *readLink) ask(now time.Duration) {
 	s := &k.spec
-	p := appendFetch(k.frame[:0], k.place.topic, int32(s.FetchMaxWait.Milliseconds()), int32(s.FetchMinBytes), int32(s.FetchMaxBytes), len(k.assigned))
-	for i := range k.assigned {
-		a := k.assigned[(k.turn+i)%len(k.assigned)]
+	say := k.moved
+	if k.session.epoch == 0 {
+		say = k.assigned
+	}
+	p := appendFetch(k.frame[:0], k.place.topic, int32(s.FetchMaxWait.Milliseconds()), int32(s.FetchMinBytes), int32(s.FetchMaxBytes), k.session, len(say))
+	for _, a := range say {
 		p = appendFetchPartition(p, a.partition, a.next, int32(s.FetchMaxBytes))
 	}
+	for _, a := range k.moved {
+		a.moved = false
+	}
+	k.moved = k.moved[:0]
 	p = appendFetchEnd(p)
 	putSize(p)
 	k.correlation++
@@ -152,13 +162,17 @@ func (k *readLink) woken(events uint32) {
 func (k *readLink) answered(answer []byte, now time.Duration) {
 	k.came = k.came[:0]
 	k.waiting, k.readLoop.now = false, now
-	correlation, err := fetched(answer, k.noted)
+	correlation, session, err := fetched(answer, k.noted)
 	switch {
 	case errors.Is(err, errAnswer) || correlation != k.correlation:
 		k.fail(fmt.Errorf("fetch: %w", errAnswer))
+	case errors.Is(err, kerr.FetchSessionIDNotFound) || errors.Is(err, kerr.InvalidFetchSessionEpoch): // given to somebody else
+		k.session = fetchSession{}
+	case err == nil && session != 0:
+		k.session = fetchSession{session, k.session.epoch + 1}
 	case err != nil:
 		k.errors.note("fetch from %s: %v", k.addr, err)
-		k.again = now + errorPause
+		k.session, k.again = fetchSession{}, now+errorPause
 	}
 	if k.broken == nil && now >= k.again {
 		k.ask(now)
@@ -196,7 +210,10 @@ func (k *readLink) note(p portion) {
 		a.next = max(a.next, b.NextOffset())
 	}
 	a.reached(k.now, a.next, p.highWatermark)
-	k.turn = (i + 1) % len(k.assigned)
+	if !a.moved {
+		a.moved = true
+		k.moved = append(k.moved, a)
+	}
 }
 
 // verify reads every record of what came.
