@@ -19,7 +19,8 @@ type AB struct {
 	A, B              bench.Target // with different names, even when they are the same
 	Spec              bench.Spec
 	Blocks            int           // A B B A; default 4, which is 8 pairs
-	Again             int           // how many disturbed or invalid blocks are run once more, in all; default: as many as Blocks
+	Again             int           // how many disturbed or invalid blocks are run once more, in all; default: as many as Blocks, -1: none
+	AllowDisturbed    bool          // use what the machine disturbed: the notes say so
 	Settle            time.Duration // between segments; default 2 s
 	Headline          string        // metric; default: see headline
 	Seed              uint64        // default 1
@@ -74,14 +75,14 @@ func (ab AB) Do(ctx context.Context) (*Comparison, error) {
 		return nil, err
 	case ab.A.Name == ab.B.Name:
 		return nil, fmt.Errorf("both targets are called %s: name them A=HOST:PORT B=HOST:PORT", ab.A.Name)
-	case ab.Blocks < 1 || ab.Again < 0:
+	case ab.Blocks < 1:
 		return nil, errors.New("a comparison needs a block at least")
 	}
 	c := &Comparison{Schema: ComparisonSchema, Started: time.Now().UTC(), Cell: ab.Spec.Name, A: ab.A.Name, B: ab.B.Name, Spec: ab.Spec, Seed: ab.Seed}
 	if err := ab.probe(ctx, c); err != nil {
 		return nil, err
 	}
-	b := blocks{cell: ab.Spec.Name, targets: []bench.Target{ab.A, ab.B}, run: ab.Run, n: ab.Blocks, again: ab.Again, settle: ab.Settle, seed: ab.Seed,
+	b := blocks{cell: ab.Spec.Name, targets: []bench.Target{ab.A, ab.B}, run: ab.Run, n: ab.Blocks, again: ab.Again, allow: ab.AllowDisturbed, settle: ab.Settle, seed: ab.Seed,
 		files: ab.Files, progress: ab.Progress, spec: ab.spec}
 	c.Segments, err = b.do(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ type Segment struct {
 	Pair   int           `json:"pair"`  // from 1: segments of one pair ran close to each other, with the same seed
 	Target string        `json:"target"`
 	Used   bool          `json:"used"`
-	Why    []string      `json:"why,omitempty"`  // not
+	Why    []string      `json:"why,omitempty"`  // not, or what speaks against it
 	File   string        `json:"file,omitempty"` // where the result is, beside this document
 	Result *bench.Result `json:"result,omitempty"`
 }
@@ -32,8 +32,9 @@ type blocks struct {
 	targets  []bench.Target
 	spec     func(target int, seed uint64) bench.Spec
 	run      Run
-	n        int // blocks wanted
-	again    int // how many may be run once more, in all
+	n        int  // blocks wanted
+	again    int  // how many may be run once more, in all
+	allow    bool // use what was disturbed
 	settle   time.Duration
 	seed     uint64
 	files    *Files // nil: results are kept in memory alone
@@ -96,7 +97,7 @@ func (b *blocks) block(ctx context.Context, block, try int) (segments []Segment,
 		if !s.Result.Verdict.Intact() {
 			return segments, &VerificationError{Target: s.Target, Verdict: s.Result.Verdict}
 		}
-		if len(s.Why) > 0 {
+		if len(s.Why) > 0 && !(b.allow && len(s.Why) == len(s.Result.Disturbed)) {
 			return segments, nil
 		}
 	}
@@ -108,6 +109,9 @@ func (b *blocks) block(ctx context.Context, block, try int) (segments []Segment,
 
 // inVain is why a result must not be used.
 func inVain(r *bench.Result) (why []string) {
+	if r.Errors > 0 {
+		why = append(why, fmt.Sprintf("%d requests failed", r.Errors))
+	}
 	for _, w := range r.Invalid {
 		why = append(why, "the generator was the limit: "+w)
 	}

@@ -45,7 +45,7 @@ var metrics = func() []Metric {
 	per := func(what func(bench.Load) int64, unit float64) func(*bench.Result) (float64, bool) {
 		return func(r *bench.Result) (float64, bool) {
 			n := what(r.Load)
-			return brokerCPU(r).Seconds() / float64(n) * unit, n > 0
+			return brokerCPU(r).Seconds() / float64(n) * unit, n > 0 && r.Load.Requests+r.Load.Fetches >= minRequests
 		}
 	}
 	ms := []Metric{
@@ -61,7 +61,7 @@ var metrics = func() []Metric {
 			for _, b := range r.Brokers {
 				n += b.Voluntary + b.Involuntary
 			}
-			return float64(n) / float64(r.Load.Requests), r.Load.Requests > 0
+			return float64(n) / float64(r.Load.Requests), r.Load.Requests >= minRequests
 		}},
 		{"rss_anon", "bytes", "private memory", true, false, func(r *bench.Result) (float64, bool) {
 			var n int64
@@ -120,6 +120,9 @@ var metrics = func() []Metric {
 // minBeyond is how many records of a run have to be slower than a percentile before it says more than which record was the
 // unlucky one.
 const minBeyond = 10
+
+// minRequests are needed before what was used is theirs and not that of a process which merely exists.
+const minRequests = 100
 
 func brokerCPU(r *bench.Result) (sum time.Duration) {
 	for _, b := range r.Brokers {

@@ -28,6 +28,7 @@ type Suite struct {
 	Targets  []Subject // the last one is compared with each of the others
 	Blocks   int       // default 1 of one run for a single target, else 2: four pairs
 	Again    int       // how many blocks of a cell are run once more; default 2, none below 0
+	Allow    bool      // use what the machine disturbed: the segments say so
 	Settle   time.Duration
 	Seed     uint64
 	Files    *Files // nil: results are kept in memory alone
@@ -208,7 +209,7 @@ func (s Suite) cell(ctx context.Context, c Cell) (CellResult, error) {
 	if len(in) == 0 {
 		return r, ctx.Err()
 	}
-	b := blocks{cell: c.Name, n: s.Blocks, again: s.Again, settle: s.Settle, seed: s.Seed, files: s.Files, progress: s.Progress,
+	b := blocks{cell: c.Name, n: s.Blocks, again: s.Again, allow: s.Allow, settle: s.Settle, seed: s.Seed, files: s.Files, progress: s.Progress,
 		spec: func(i int, seed uint64) bench.Spec { spec := specs[i]; spec.Seed = seed; return spec },
 		run: func(ctx context.Context, t bench.Target, spec bench.Spec) (*bench.Result, error) {
 			if c.Kind == LoadKind {

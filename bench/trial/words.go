@@ -2,7 +2,6 @@ package trial
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -38,24 +37,26 @@ func (r *Ratio) words(m Metric, b string) string {
 
 // notes says what a reader of the figures has to know besides.
 func (c *Comparison) notes() {
-	var vain int
-	var why []string
+	var vain, disturbed int
+	var why string
 	saturated := map[string]bool{}
 	for _, s := range c.Segments {
-		if len(s.Why) > 0 {
-			vain++
-		}
-		for _, w := range s.Why {
-			if !slices.Contains(why, w) {
-				why = append(why, w)
+		if s.Used && len(s.Why) > 0 {
+			disturbed++
+		} else if len(s.Why) > 0 {
+			if vain++; vain == 1 {
+				why = strings.Join(s.Why, "; ")
 			}
 		}
 		if s.Used && s.Result.Saturated {
 			saturated[s.Target] = true
 		}
 	}
-	if len(why) > 0 {
-		c.Notes = append(c.Notes, fmt.Sprintf("runs in vain, whose blocks are not used: %d (%s)", vain, strings.Join(why, "; ")))
+	if vain > 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("runs in vain, whose blocks are not used: %d; the first because %s", vain, why))
+	}
+	if disturbed > 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("runs that the machine disturbed and that are used all the same: %d", disturbed))
 	}
 	for _, t := range []string{c.A, c.B} {
 		if saturated[t] {
