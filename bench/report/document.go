@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/bench/trial"
 )
 
-// Document is what a page or a set of charts is made from. Results of comparisons need not be among Results as well.
+// Document is what a page or a set of charts is made from. The runs of a comparison may be among the results as well: a run counts once.
 type Document struct {
 	Results     []*bench.Result
 	Comparisons []*trial.Comparison
@@ -62,8 +62,14 @@ func (d *Document) cells() ([]*cell, error) {
 		in.targets = append(in.targets, t)
 		return in, t
 	}
+	seen := map[string]bool{}
 	add := func(r *bench.Result, used bool) *cell {
 		c, t := find(r)
+		once := fmt.Sprint(r.Started.UnixNano(), r.Spec.Topic, r.Spec.Seed, c.name, t.name)
+		if seen[once] {
+			return c
+		}
+		seen[once] = true
 		if used {
 			t.runs = append(t.runs, r)
 		} else {

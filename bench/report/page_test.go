@@ -126,6 +126,22 @@ func TestRunsMergeByHistogram(t *testing.T) {
 	}
 }
 
+// A suite hands over all of its results, and comparisons of some of them.
+func TestARunCountsOnce(t *testing.T) {
+	c := compared(t, "L1", 1000)
+	var all []*bench.Result
+	for _, s := range c.Segments {
+		all = append(all, s.Result)
+	}
+	cells, err := (&Document{Results: all, Comparisons: []*trial.Comparison{c}}).cells()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cells) != 1 || len(cells[0].targets) != 2 || len(cells[0].targets[0].runs) != 4 {
+		t.Errorf("%d cells, the first has %d runs of its first target, want 1 and 4", len(cells), len(cells[0].targets[0].runs))
+	}
+}
+
 // What was asked makes a workload, what was promised makes a target.
 func TestDifferentPromisesAreDifferentTargets(t *testing.T) {
 	other, more := run(), run()

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -16,6 +17,10 @@ import (
 
 // distribution is a histogram of so many samples around a median, with a tail.
 func distribution(seed uint64, samples int, median, tail float64) *bench.Distribution {
+	key := fmt.Sprint(seed, samples, median, tail)
+	if d := drawn[key]; d != nil {
+		return d
+	}
 	r := rand.New(rand.NewPCG(seed, 1))
 	h := hdrhistogram.New(1, time.Minute.Microseconds(), 3)
 	for range samples {
@@ -30,16 +35,22 @@ func distribution(seed uint64, samples int, median, tail float64) *bench.Distrib
 		panic(err)
 	}
 	at := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1000 }
-	return &bench.Distribution{
+	drawn[key] = &bench.Distribution{
 		LatencySummary: bench.LatencySummary{Count: int64(samples), P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: float64(h.Max()) / 1000},
 		P9999:          at(99.99), Mean: h.Mean() / 1000, Histogram: string(encoded),
 	}
+	return drawn[key]
 }
+
+var drawn = map[string]*bench.Distribution{} // they take their time, and nobody changes them
+
+var began = time.Date(2026, 11, 27, 20, 0, 0, 0, time.UTC)
 
 // run is a result whose figures are easy to check by hand: 10,000 records/s of 1,000 bytes for 10 s.
 func run() *bench.Result {
+	began = began.Add(time.Minute)
 	r := &bench.Result{
-		Schema: bench.ResultSchema, Version: "v1", Started: time.Date(2026, 11, 27, 20, 0, 0, 0, time.UTC),
+		Schema: bench.ResultSchema, Version: "v1", Started: began,
 		Target: bench.Target{Name: "kafka", Brokers: []string{"127.0.0.1:9092"}, Durability: "os (page cache, no flush)"},
 		Spec:   bench.Spec{Name: "L1", Rate: 10000, Size: "1000", Warmup: 2 * time.Second, Partitions: 6, BatchRecords: 10}.WithDefaults(),
 		Load: bench.Load{
