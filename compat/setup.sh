@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # setup.sh: what `make compat` needs besides Go: kcat, a Java compiler and runtime, Kafka's jars, and the clients of compat/clients with what
-# they are built from: a C compiler, Node 20 with npm, Python 3. Does only what is not done yet.
+# they are built from: a C compiler, Node 20 with npm, Python 3; and Chromium, for the benchmark report. Does only what is not done yet.
 # The jars come from Maven by name into $XDG_CACHE_HOME/millrace-compat (default ~/.cache), one folder for each release of Kafka, with
 # all they depend on: the server, the command line tools, Streams and Connect share one class path.
 set -euo pipefail
@@ -81,6 +81,7 @@ clients_python() {
 }
 
 package kcat kcat
+package chromium chromium
 package javac default-jdk-headless
 jars 4.4.0 kafka_2.13 kafka-tools kafka-streams connect-runtime
 clients_go

@@ -165,3 +165,13 @@ func (t *target) of(read func(*bench.Result) figure) (median figure, low, high f
 	}
 	return figure{middle, true}, all[0], all[len(all)-1]
 }
+
+// saturated is how many of the runs that count the broker could not keep up with.
+func (t *target) saturated() (n int) {
+	for _, r := range t.runs {
+		if r.Saturated {
+			n++
+		}
+	}
+	return n
+}

@@ -120,12 +120,12 @@ func (t *target) sentence(c *cell, many bool) string {
 	megabytes, _, _ := t.of(func(r *bench.Result) figure { return figure{r.Load.MegabytesASecond, true} })
 	s := fmt.Sprintf("%s took %s records/s (%s MB/s)", who, achieved.whole(), megabytes)
 	switch {
-	case r.Saturated:
+	case t.saturated() > 0:
 		s = fmt.Sprintf("%s could not keep %s records/s: it took %s (%s MB/s), and its latencies are the length of its queue", who, thousands(int64(r.Load.Asked+0.5)), achieved.whole(), megabytes)
 	case r.Load.Asked > 0:
 		s = fmt.Sprintf("%s held %s records/s (%s MB/s)", who, thousands(int64(r.Load.Asked+0.5)), megabytes)
 	}
-	if h, there := headline(r); there && !r.Saturated {
+	if h, there := headline(r); there && t.saturated() == 0 {
 		m := t.merged[h.key].of
 		s += fmt.Sprintf(", %s p50 %s", h.name, chart.Millis(m.P50))
 		tail := percentile{}
@@ -213,7 +213,7 @@ func overview(p *page, cells []*cell) {
 			r := t.first()
 			median := func(read func(*bench.Result) figure) figure { f, _, _ := t.of(read); return f }
 			achieved := median(func(r *bench.Result) figure { return figure{r.Load.Achieved, true} }).whole()
-			if r.Saturated {
+			if n := t.saturated(); n > 0 {
 				achieved += " (saturated)"
 			}
 			cells := []any{markup(fmt.Sprintf(`<a href="#c%d">%s</a>`, i, escape(c.name))), t.name, achieved, median(func(r *bench.Result) figure { return figure{r.Load.MegabytesASecond, true} })}
@@ -222,7 +222,7 @@ func overview(p *page, cells []*cell) {
 				if q.name == "p90" {
 					continue
 				}
-				if !there || r.Saturated {
+				if !there || t.saturated() > 0 {
 					cells = append(cells, "-")
 					continue
 				}

@@ -46,7 +46,7 @@ func (c *cell) section(p *page, i int) {
 		}
 	}
 	if f, any := bars(c); any {
-		p.figure("What the brokers used", "Their processes in the window: medians of the runs; a whisker spans all of them.", f, 340, 620)
+		p.figure("What the brokers used", "Their processes in the window: medians of the runs; a whisker spans all of them. Mapped files the kernel takes back when it likes.", f, 340, 620)
 	}
 	if len(c.targets) > 1 {
 		for _, of := range []struct{ key, name string }{{bench.LatencyEndToEnd, "End-to-end latency by percentile"}, {bench.LatencyProduce, "Produce latency by percentile"}} {
@@ -68,8 +68,19 @@ func (c *cell) section(p *page, i int) {
 // notes are remarks that belong beside the figures.
 func (c *cell) notes(p *page) {
 	for _, t := range c.targets {
-		for _, m := range remarks(t.first()) {
-			p.put(`<p class="note bad"><b>%s: %s</b> (%s): %s</p>`, t.name, m.word, m.means, strings.Join(m.why, "; "))
+		noted := map[string]bool{} // the first run of a kind stands for all
+		for _, r := range t.runs {
+			for _, m := range remarks(r) {
+				if noted[m.word] {
+					continue
+				}
+				noted[m.word] = true
+				p.put(`<p class="note bad"><b>%s: %s</b> (%s): %s`, t.name, m.word, m.means, strings.Join(m.why, "; "))
+				if n := t.saturated(); n > 0 && len(t.runs) > 1 && m.word == "SATURATED" {
+					p.put(` (so were %d of %s)`, n, counted(len(t.runs), "run"))
+				}
+				p.put(`</p>`)
+			}
 		}
 		if n := len(t.vain); n > 0 {
 			p.put(`<p class="note"><b>%s</b>: %s in vain and in no figure here; the verdict above says why.</p>`, t.name, counted(n, "run"))

@@ -30,10 +30,12 @@ figure{margin:18px 0;min-width:0}
 figcaption p,.explained{font-size:13px;margin:2px 0 8px;max-width:60em}
 .chart{display:block;width:100%;height:auto;overflow:visible}
 .pair{display:grid;grid-template-columns:1fr;gap:0 40px}
+.pair>*{min-width:0}
 .scroll{overflow-x:auto;margin:12px 0}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--quiet);font-size:13px;padding-bottom:4px}
 th,td{padding:4px 12px 4px 0;border-bottom:1px solid var(--rule);text-align:right;vertical-align:top}
+tr:has(+ tr .aside)>*{border-bottom:none;padding-bottom:0}
 .left{text-align:left}
 th:first-child{font-weight:400;padding-right:20px}
 thead th{font-weight:600;color:var(--quiet);white-space:nowrap}
@@ -43,6 +45,7 @@ th .quiet{font-size:12.5px;display:block}
 details{margin:10px 0}details td:last-child:not(.left){text-align:left;min-width:16em}
 summary{cursor:pointer;color:var(--s0)}
 .uncarried{color:var(--quiet)}
+td:has(>.dot){white-space:nowrap}
 .dot{display:inline-block;width:10px;height:10px;border-radius:5px;margin-right:6px}
 .d0{background:var(--s0)}.d1{background:var(--s1)}.d2{background:var(--s2)}.d3{background:var(--s3)}.d4{background:var(--s4)}.d5{background:var(--s5)}
 pre{background:color-mix(in srgb,var(--rule) 35%,transparent);padding:10px 14px;border-radius:6px;overflow-x:auto;font-size:13px}

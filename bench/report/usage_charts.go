@@ -34,7 +34,7 @@ func bars(c *cell) (f chart.Bars, any bool) {
 		{"CPU of a " + usage(c.targets[0].first()).unit, func(v float64) string { return digits(v) + " µs" }, func(r *bench.Result) figure { return usage(r).perRequest }},
 		{"Processors busy", digits, func(r *bench.Result) figure { return usage(r).cores }},
 		{"Private memory at the end (RssAnon)", func(v float64) string { return figure{v, true}.size() }, func(r *bench.Result) figure { return usage(r).anon }},
-		{"Mapped files (RssFile), which the kernel takes back when it likes", func(v float64) string { return figure{v, true}.size() }, func(r *bench.Result) figure { return usage(r).file }},
+		{"Mapped files at the end (RssFile)", func(v float64) string { return figure{v, true}.size() }, func(r *bench.Result) figure { return usage(r).file }},
 	} {
 		bars := chart.BarFigure{Name: g.name, Label: g.label}
 		for _, t := range c.targets {

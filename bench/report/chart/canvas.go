@@ -24,6 +24,9 @@ func px(v float64) string {
 }
 
 func (c *canvas) text(x, y float64, anchor, class, text string) {
+	if text == "" {
+		return
+	}
 	fmt.Fprintf(c, `<text x="%s" y="%s" text-anchor="%s"`, px(x), px(y), anchor)
 	if class != "" {
 		fmt.Fprintf(c, ` class="%s"`, class)
