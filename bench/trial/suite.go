@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/bench"
@@ -344,6 +346,28 @@ func medians(of []*bench.Result) map[string]float64 {
 	for _, m := range metrics {
 		if v := figures(m, of); len(v) > 0 {
 			all[m.Name] = median(v)
+		}
+	}
+	return all
+}
+
+// Subjects are targets as a suite takes them: those named floor/VARIANT are variants of one floor, and starts are commands by name.
+func Subjects(targets []bench.Target, starts map[string][]string) (all []Subject) {
+	for _, t := range targets {
+		group, _, variant := strings.Cut(t.Name, "/")
+		if group != "floor" {
+			all = append(all, Subject{Target: t, Start: starts[t.Name]})
+			continue
+		}
+		at := slices.IndexFunc(all, func(s Subject) bool { return s.Name == group })
+		if at < 0 {
+			at = len(all)
+			all = append(all, Subject{Target: bench.Target{Name: group}, Floor: true})
+		}
+		if variant {
+			all[at].Variants = append(all[at].Variants, t)
+		} else {
+			all[at].Target = t
 		}
 	}
 	return all

@@ -196,8 +196,14 @@ func TestTheBestVariantIsTaken(t *testing.T) {
 	g.noise = 0
 	g.cost["pwrite"], g.cost["copy"], g.cost["direct"] = 0.9, 0.4, 0.5
 	s := g.suite([]Cell{p1Big()}, "floor", "millrace")
+	var targets []bench.Target
 	for _, v := range []string{"pwrite", "copy", "direct"} {
-		s.Targets[0].Variants = append(s.Targets[0].Variants, bench.Target{Name: v, Brokers: []string{v + ":9"}})
+		g.cost["floor/"+v] = g.cost[v]
+		targets = append(targets, bench.Target{Name: "floor/" + v, Brokers: []string{v + ":9"}})
+	}
+	s.Targets = Subjects(append(targets, bench.Target{Name: "millrace"}), map[string][]string{"millrace": {"start"}})
+	if len(s.Targets) != 2 || !s.Targets[0].Floor || len(s.Targets[0].Variants) != 3 || s.Targets[1].Start == nil {
+		t.Fatalf("%+v", s.Targets)
 	}
 	s.Files = &Files{Dir: t.TempDir()}
 	used := map[string]int{}
@@ -209,7 +215,7 @@ func TestTheBestVariantIsTaken(t *testing.T) {
 	}
 	for range 2 {
 		r, err := doSuite(t, s)
-		if err != nil || !r.Sound() || r.Cells[0].Variant["floor"] != "copy" || len(used) != 1 || used["copy:9"] != 4 {
+		if err != nil || !r.Sound() || r.Cells[0].Variant["floor"] != "floor/copy" || len(used) != 1 || used["copy:9"] != 4 {
 			t.Fatalf("%v %v %+v", err, used, r.Cells[0].Left)
 		}
 		s.Files.Resume = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,8 @@ reordered or changed, and 4 when a workload has no figures that count.`,
 	c.Flags().IntVar(&f.suite.Blocks, "blocks", 0, "how often each workload is run on each target, twice that with several (default 1; 2 with several targets)")
 	c.Flags().IntVar(&f.suite.Again, "again", 2, "how many disturbed or invalid runs of a workload are repeated; -1: none")
 	c.Flags().DurationVar(&f.suite.Settle, "settle", time.Second, "pause before each run")
-	c.Flags().StringArrayVar(&f.targets, "target", nil, "a running broker, NAME=HOST:PORT; repeatable")
+	c.Flags().BoolVar(&f.suite.Warm, "warm", false, "warm the brokers up first, a minute at least and until what a request costs no longer falls: for a JVM")
+	c.Flags().StringArrayVar(&f.targets, "target", nil, "a running broker, NAME=HOST:PORT; repeatable; of several called floor/VARIANT each workload takes the best")
 	c.Flags().StringArrayVar(&f.starts, "start", nil, "NAME=COMMAND that starts such a broker in the foreground, with {dir} and {port} in it; workloads that start one need it")
 	end()
 	f.own = addTargetFlags(c)
@@ -94,7 +96,7 @@ func (f *suiteFlags) run(c *cobra.Command, args []string) (err error) {
 		return err
 	}
 	runner := runner{live: *f.live, command: asTyped(c, args)}
-	s.Run, s.Progress = runner.run, runner.step
+	s.Run, s.Progress, s.Allow = runner.run, runner.step, f.allowDisturbed
 	var found *trial.SuiteResult
 	do := func(ctx context.Context, targets []trial.Subject, n *namedTargets) (err error) {
 		s.Targets = targets
@@ -158,15 +160,12 @@ func (f *suiteFlags) onNamed(c *cobra.Command, do func(context.Context, []trial.
 	}
 	n := &namedTargets{timeout: f.own.client.timeout, place: f.own.place, ours: map[string]bool{}}
 	return n.with(c, f.targets, func(ctx context.Context, targets []bench.Target) error {
-		var subjects []trial.Subject
-		for _, t := range targets {
-			subjects = append(subjects, trial.Subject{Target: t, Start: starts[t.Name]})
-			delete(starts, t.Name)
-		}
 		for name := range starts {
-			return usage(c, fmt.Errorf("--start %s=...: there is no such target", name))
+			if !slices.ContainsFunc(targets, func(t bench.Target) bool { return t.Name == name }) {
+				return usage(c, fmt.Errorf("--start %s=...: there is no such target", name))
+			}
 		}
-		return do(ctx, subjects, n)
+		return do(ctx, trial.Subjects(targets, starts), n)
 	})
 }
 
