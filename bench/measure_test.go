@@ -171,3 +171,25 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// A generator that looks late is late with everything that was due meanwhile, also with what then finds the window full; what was due
+// while it was full is not its fault.
+func TestSlip(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name                        string
+		due, look, freed, now, want time.Duration
+	}{
+		{"in time", 10 * ms, 10 * ms, 5 * ms, 10 * ms, 0},
+		{"looked late", 10 * ms, 30 * ms, 5 * ms, 30 * ms, 20 * ms},
+		{"looked late, slow since", 10 * ms, 30 * ms, 5 * ms, 33 * ms, 23 * ms},
+		{"looked late, then full", 10 * ms, 30 * ms, 80 * ms, 81 * ms, 21 * ms},
+		{"due while full", 40 * ms, 30 * ms, 80 * ms, 81 * ms, ms},
+		{"due just after it was freed", 82 * ms, 30 * ms, 80 * ms, 85 * ms, 3 * ms},
+	} {
+		p, k := &sender{due: c.due, look: c.look}, &sendLink{freed: c.freed}
+		if got := p.slip(k, c.now); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

@@ -33,7 +33,9 @@ type sender struct {
 	schedule, ahead *Schedule     // the same times: of what is sent next, and of what is only counted as due
 	due, nextDue    time.Duration // their next times
 	deal            *dealer
-	partition       int32 // of the next batch, whose keys are in shipment
+	partition       int32         // of the next batch, whose keys are in shipment
+	full            bool          // the window was, when it was last looked at
+	look            time.Duration // what was due by then found room
 	done            bool
 	left            int64 // bytes of a backlog to produce, when that is what is done
 	shipment        shipment
@@ -152,6 +154,9 @@ func (p *sender) finished() bool {
 // step sends what is due and has room, and returns when to come again; an answer may make it earlier.
 func (p *sender) step(now time.Duration) time.Duration {
 	sp, n := p.loop.span, p.spec.BatchRecords
+	if !p.full {
+		p.look = now
+	}
 	if p.ahead != nil {
 		for p.nextDue <= now && p.nextDue < sp.to {
 			p.rec.due(n)
@@ -203,11 +208,11 @@ func (p *sender) sendDue(now time.Duration) time.Duration {
 			}
 			return never
 		}
-		if !k.room() {
+		if p.full = !k.room(); p.full {
 			return never
 		}
 		if p.schedule != nil {
-			p.rec.ready(p.due, now-max(p.due, k.freed), p.spec.BatchRecords)
+			p.rec.ready(p.due, p.slip(k, now), p.spec.BatchRecords)
 		}
 		size := k.ship(p.partition, p.due, now)
 		if p.left > 0 {
@@ -218,6 +223,15 @@ func (p *sender) sendDue(now time.Duration) time.Duration {
 		now = p.clock.now()
 	}
 	return now
+}
+
+// slip is by how much the generator itself is late with the batch that is due: it had room and looked too late, or it was too slow
+// since it looked or was given room. What was due while the window was full waits for the broker.
+func (p *sender) slip(k *sendLink, now time.Duration) time.Duration {
+	if p.due > p.look {
+		return now - max(p.due, k.freed)
+	}
+	return p.look - p.due + now - max(p.look, k.freed)
 }
 
 // next is called when a batch is away.
