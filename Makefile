@@ -15,7 +15,7 @@ STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo test race fuzz soak compat lint generate figures clean
+.PHONY: help build install uninstall demo bench test race fuzz soak compat lint generate figures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,6 +34,10 @@ uninstall: ## remove what install put there
 
 demo: build ## start a broker, move the text of Go's own src through it, verify every record, print the latency table
 	@$(BIN) demo
+
+bench: build ## the short suite against a broker it starts: a table and a report within 90 s (BENCHFLAGS="-b HOST:PORT": another broker, such as Apache Kafka)
+	@mkdir -p dist
+	@$(BIN) bench suite short --again -1 --allow-disturbed --html dist/bench.html $(BENCHFLAGS)
 
 test: ## unit and integration tests against the real binary (no client but Go's needed)
 	@.ci/need strace

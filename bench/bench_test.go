@@ -114,32 +114,6 @@ func TestLinesAcrossBlocksAreWhole(t *testing.T) {
 	}
 }
 
-func TestSpreadTakesAsManyAsAskedFor(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(file, []byte(strings.Repeat("0123456789012345678901234567890123456789\n", 100)+"\n\n\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	in, err := OpenInput(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range []int{1, 50, 103, 500} {
-		if got, err := spread(in, n); err != nil || len(got) != n {
-			t.Errorf("%d of %d (%v)", len(got), n, err)
-		}
-	}
-	empty := filepath.Join(t.TempDir(), "empty")
-	if err := os.WriteFile(empty, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if in, err = OpenInput(empty); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := spread(in, 1); err == nil {
-		t.Error("records from an empty input")
-	}
-}
-
 func TestLatenciesBeyondTheHistogramAreTold(t *testing.T) {
 	l := NewLatencies()
 	for i := 1; i <= 999; i++ {

@@ -3,7 +3,6 @@ package bench
 import (
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -19,8 +18,7 @@ type Ledger struct {
 
 type partitionLedger struct {
 	mu   sync.Mutex
-	sent []uint64        // hash of each record, in the order of sending
-	due  []time.Duration // when each was meant to be sent; nil unless asked for
+	sent []uint64 // hash of each record, in the order of sending
 
 	next       int            // the record of sent that should come now
 	lastOffset int64          // of the record that came last
@@ -98,20 +96,16 @@ func hash(key, value []byte) uint64 {
 	return h*0x9e3779b97f4a7c15 ^ v
 }
 
-// Sent notes a record; the order of the calls is the order of the partition. due, when it is not negative, is when it was meant
-// to be sent.
-func (l *Ledger) Sent(partition int32, key, value []byte, due time.Duration) {
+// Sent notes a record; the order of the calls is the order of the partition.
+func (l *Ledger) Sent(partition int32, key, value []byte) {
 	p := &l.partitions[partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent = append(p.sent, hash(key, value))
-	if due >= 0 {
-		p.due = append(p.due, due)
-	}
 }
 
-// Came holds a record that was consumed against what was sent. When it is the one expected and has a due time, that is returned.
-func (l *Ledger) Came(partition int32, offset int64, key, value []byte) (due time.Duration, expected bool) {
+// Came holds a record that was consumed against what was sent.
+func (l *Ledger) Came(partition int32, offset int64, key, value []byte) {
 	p := &l.partitions[partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,20 +115,16 @@ func (l *Ledger) Came(partition int32, offset int64, key, value []byte) (due tim
 		if p.missing[h] == 0 {
 			p.found.Duplicated++
 			p.found.example("partition %d: offset %d came again after offset %d", partition, offset, p.lastOffset)
-			return 0, false
+			return
 		}
 	} else {
 		p.lastOffset = offset
 	}
 	if p.next < len(p.sent) && p.sent[p.next] == h {
-		if p.next < len(p.due) {
-			due, expected = p.due[p.next], true
-		}
 		p.next++
-		return due, expected
+		return
 	}
 	p.misfit(partition, offset, h)
-	return 0, false
 }
 
 // misfit finds out why a record is not the one expected.

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -43,7 +42,7 @@ func TestLedgerNamesWhatIsWrong(t *testing.T) {
 		var sent stream
 		for i := range 100 {
 			sent = append(sent, fmt.Sprint(i))
-			l.Sent(0, nil, []byte(sent[i]), -1)
+			l.Sent(0, nil, []byte(sent[i]))
 		}
 		for offset, value := range test.change(sent) {
 			l.Came(0, int64(offset), nil, []byte(value))
@@ -74,7 +73,7 @@ func TestLedgerNoticesAmongEqualRecords(t *testing.T) {
 	} {
 		l := NewLedger(1)
 		for _, value := range text {
-			l.Sent(0, []byte("k"), []byte(value), -1)
+			l.Sent(0, []byte("k"), []byte(value))
 		}
 		for offset, value := range stream {
 			l.Came(0, int64(offset), []byte("k"), []byte(value))
@@ -87,8 +86,8 @@ func TestLedgerNoticesAmongEqualRecords(t *testing.T) {
 
 func TestLedgerKeepsPartitionsApart(t *testing.T) {
 	l := NewLedger(2)
-	l.Sent(0, nil, []byte("a"), -1)
-	l.Sent(1, nil, []byte("b"), -1)
+	l.Sent(0, nil, []byte("a"))
+	l.Sent(1, nil, []byte("b"))
 	l.Came(1, 0, nil, []byte("a"))
 	l.Came(0, 0, nil, []byte("b"))
 	if v := l.Verdict(); v.Corrupted != 2 {
@@ -111,29 +110,11 @@ func TestLedgerTellsNullFromEmptyAndKeyFromValue(t *testing.T) {
 
 func TestLedgerNoticesARepeatedOffset(t *testing.T) {
 	l := NewLedger(1)
-	l.Sent(0, nil, []byte("a"), -1)
-	l.Sent(0, nil, []byte("b"), -1)
+	l.Sent(0, nil, []byte("a"))
+	l.Sent(0, nil, []byte("b"))
 	l.Came(0, 5, nil, []byte("a"))
 	l.Came(0, 5, nil, []byte("b")) // another record, but no offset stands for two
 	if v := l.Verdict(); v.Duplicated != 1 || v.Lost != 1 {
 		t.Errorf("%v", v)
-	}
-}
-
-func TestLedgerReturnsWhenARecordWasDue(t *testing.T) {
-	l := NewLedger(1)
-	for i := range 3 {
-		l.Sent(0, nil, []byte{byte(i)}, time.Duration(i)*time.Second)
-	}
-	var got []time.Duration
-	for _, i := range []byte{0, 2, 1} {
-		if due, ok := l.Came(0, int64(len(got)), nil, []byte{i}); ok {
-			got = append(got, due)
-		} else {
-			got = append(got, -1)
-		}
-	}
-	if diff := cmp.Diff([]time.Duration{0, -1, -1}, got); diff != "" {
-		t.Error(diff)
 	}
 }

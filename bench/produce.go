@@ -162,7 +162,7 @@ func (p *producer) run(ctx context.Context) {
 	for records := range p.in {
 		for _, r := range records {
 			r.Topic = p.topic
-			p.ledger.Sent(r.Partition, r.Key, r.Value, -1)
+			p.ledger.Sent(r.Partition, r.Key, r.Value)
 			p.client.Produce(ctx, r, acked)
 		}
 	}

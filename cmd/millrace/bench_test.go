@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -69,7 +68,7 @@ func TestBenchMovesAndVerifiesEveryRecord(t *testing.T) {
 	}
 	ledger = bench.NewLedger(o.Partitions)
 	if err := in.Each(func(key, value []byte) error {
-		ledger.Sent(bench.KeyPartition(key, o.Partitions), key, value, -1)
+		ledger.Sent(bench.KeyPartition(key, o.Partitions), key, value)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
@@ -79,34 +78,5 @@ func TestBenchMovesAndVerifiesEveryRecord(t *testing.T) {
 	}
 	if v := ledger.Verdict(); v.Corrupted != 1 || v.Lost != 0 || v.Consumed != 24001 {
 		t.Errorf("with a stranger's record: %v", v)
-	}
-}
-
-func TestBenchPacedRunMeasuresEveryRecord(t *testing.T) {
-	text := filepath.Join(t.TempDir(), "text")
-	if err := os.WriteFile(text, []byte("one\ntwo\nthree\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	in, err := bench.OpenInput(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := bench.Options{Brokers: []string{kafka}, Topic: "bench-paced", Partitions: 2}
-	if err := bench.CreateTopic(t.Context(), o, nil); err != nil {
-		t.Fatal(err)
-	}
-	ledger := bench.NewLedger(o.Partitions)
-	p, err := bench.RunPaced(t.Context(), o, in, 500, 400*time.Millisecond, ledger)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if v := ledger.Verdict(); !v.Intact() || v.Sent != 200 {
-		t.Error(v)
-	}
-	if p.Acked.Count != 200 || p.EndToEnd.Count != 200 || p.Slip.Count != 200 || p.Incomplete {
-		t.Errorf("%+v", p)
-	}
-	if p.Elapsed < 398*time.Millisecond || p.Acked.P50 < p.Slip.P50 || p.EndToEnd.Max < p.EndToEnd.P50 {
-		t.Errorf("%+v", p)
 	}
 }

@@ -26,22 +26,15 @@ func newProgress(mode string, out *os.File) *progress {
 	return &progress{mode, out}
 }
 
-// phase shows the part that is done.
+// done is the part of a phase that is done.
+func done(b bench.Progress) float64 {
+	if b.Total == 0 {
+		return 0
+	}
+	return min(1, float64(b.Done)/float64(b.Total))
+}
+
 func (p *progress) phase(name string) func(bench.Progress) {
-	return p.show(name, func(b bench.Progress) float64 {
-		if b.Total == 0 {
-			return 0
-		}
-		return min(1, float64(b.Done)/float64(b.Total))
-	})
-}
-
-// timed shows the time passed out of a length.
-func (p *progress) timed(name string, length time.Duration) func(bench.Progress) {
-	return p.show(name, func(b bench.Progress) float64 { return min(1, b.Elapsed.Seconds()/length.Seconds()) })
-}
-
-func (p *progress) show(name string, part func(bench.Progress) float64) func(bench.Progress) {
 	switch p.mode {
 	case "bar":
 		const steps = 1000
@@ -59,7 +52,7 @@ func (p *progress) show(name string, part func(bench.Progress) float64) func(ben
 				_ = bar.Finish()
 				return
 			}
-			_ = bar.Set(int(part(b) * (steps - 1))) // only Last finishes it
+			_ = bar.Set(int(done(b) * (steps - 1))) // only Last finishes it
 		}
 	case "plain":
 		var next time.Duration
@@ -68,7 +61,7 @@ func (p *progress) show(name string, part func(bench.Progress) float64) func(ben
 				return
 			}
 			next = b.Elapsed.Truncate(5*time.Second) + 5*time.Second
-			share := part(b)
+			share := done(b)
 			if b.Last {
 				share = 1
 			}
