@@ -37,7 +37,7 @@ demo: build ## start a broker, move the text of Go's own src through it, verify 
 
 bench: build ## the short suite against a broker it starts: a table and a report within 90 s (BENCHFLAGS="-b HOST:PORT": another broker, such as Apache Kafka)
 	@mkdir -p dist
-	@$(BIN) bench suite short --again -1 --allow-disturbed --html dist/bench.html $(BENCHFLAGS)
+	@env -u MILLRACE_BROKERS $(BIN) bench suite short --again -1 --allow-disturbed --html dist/bench.html $(BENCHFLAGS)
 
 test: ## unit and integration tests against the real binary (no client but Go's needed)
 	@.ci/need strace

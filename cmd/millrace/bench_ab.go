@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/bench"
+	"github.com/millrace/millrace/bench/report"
 	"github.com/millrace/millrace/bench/trial"
 )
 
@@ -47,6 +50,7 @@ few blocks were left.`,
 	output := addOutput(c, "text", "json")
 	dir := c.Flags().String("dir", "", "keep each run's result in this directory")
 	resume := c.Flags().Bool("resume", false, "go on with what is in --dir")
+	html := c.Flags().String("html", "", "write a report to this file, one that needs no network")
 	live := addLive(c)
 	end()
 	completeFlag(c, "headline", metricNames)
@@ -60,6 +64,9 @@ few blocks were left.`,
 		if err := checkLive(c, *live); err != nil {
 			return err
 		}
+		if err := checkFiles(c, map[string]string{"html": *html}); err != nil {
+			return err
+		}
 		if ab.Headline != "" {
 			if _, err := trial.MetricNamed(ab.Headline); err != nil {
 				return usage(c, fmt.Errorf("--headline: %w", err))
@@ -68,7 +75,7 @@ few blocks were left.`,
 		if ab.Files, err = resultDir(c, *dir, *resume); err != nil {
 			return err
 		}
-		runner := runner{*live, asTyped(c, args)}
+		runner := runner{live: *live, command: asTyped(c, args)}
 		ab.Run, ab.Progress = runner.run, runner.step
 		var result *trial.Comparison
 		err = targets.with(c, args, func(ctx context.Context, t []bench.Target) (err error) {
@@ -85,6 +92,9 @@ few blocks were left.`,
 			err = printJSON(os.Stdout, result)
 		} else {
 			err = printComparison(os.Stdout, result)
+		}
+		if err == nil && *html != "" {
+			err = writeReport(*html, report.Document{Comparisons: []*trial.Comparison{result}})
 		}
 		if err == nil && !result.Sound() {
 			err = &failure{exitUnsound, "unsound", "too few blocks were left for a verdict", "more --blocks, or a machine that nobody else uses"}
@@ -139,32 +149,47 @@ func (r *runner) step(s trial.Step) {
 		where = s.Cell + ": " + where
 	}
 	switch {
-	case s.Why != "":
-		fmt.Fprintf(os.Stderr, "%s: %s\n", where, s.Why)
 	case s.Result != nil:
 		fmt.Fprintf(os.Stderr, "%s: %s\n", where, brief(s.Result))
+	case s.Why != "":
+		fmt.Fprintf(os.Stderr, "%s: %s\n", where, s.Why)
 	}
 }
 
 // brief is a result in a line.
 func brief(r *bench.Result) string {
-	text := fmt.Sprintf("%s records/s, %.1f MB/s", thousands(int64(r.Load.Achieved+0.5)), r.Load.MegabytesASecond)
+	var text []string
+	if r.Load.Achieved > 0 {
+		text = append(text, fmt.Sprintf("%s records/s, %.1f MB/s", thousands(int64(r.Load.Achieved+0.5)), r.Load.MegabytesASecond))
+	}
 	for _, name := range []string{bench.LatencyProduce, bench.LatencyEndToEnd} {
 		if d := r.Latency[name]; d != nil && d.Count > 0 {
-			text += fmt.Sprintf(", %s p50 %s p99 %s ms", name, milliseconds(d.P50), milliseconds(d.P99))
+			text = append(text, fmt.Sprintf("%s p50 %s p99 %s ms", name, milliseconds(d.P50), milliseconds(d.P99)))
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
+		if m, err := trial.MetricNamed(name); err == nil {
+			text = append(text, name+" "+m.Format(r.Figures[name]))
+		}
+	}
+	state, why := stateOf(r)
+	if len(why) > 0 {
+		state += ": " + why[0]
+	}
+	return strings.Join(append(text, state), ", ")
+}
+
+// stateOf is what may be made of a result, in a word, and why.
+func stateOf(r *bench.Result) (state string, why []string) {
 	switch {
 	case !r.Verdict.Intact():
-		text += ", " + r.Verdict.String()
+		return "NOT VERIFIED", append([]string{r.Verdict.String()}, r.Verdict.Examples...)
 	case len(r.Invalid) > 0:
-		text += ", INVALID: " + strings.Join(r.Invalid, "; ")
+		return "INVALID", append(slices.Clone(r.Invalid), r.Disturbed...)
 	case len(r.Disturbed) > 0:
-		text += ", disturbed: " + strings.Join(r.Disturbed, "; ")
+		return "disturbed", r.Disturbed
 	case r.Saturated:
-		text += ", saturated"
-	default:
-		text += ", verified"
+		return "saturated", nil
 	}
-	return text
+	return "verified", nil
 }

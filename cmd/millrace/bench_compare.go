@@ -86,6 +86,9 @@ func printChanges(w io.Writer, c *trial.Changes) error {
 	if err := printTable(w, rows); err != nil {
 		return err
 	}
+	if len(c.Judged)+len(c.Notes) > 0 {
+		fmt.Fprintln(w)
+	}
 	return printJudged(w, c.Judged, c.Notes)
 }
 
@@ -99,9 +102,6 @@ func orNone(unit string) string {
 // printJudged writes how demands came out, and what has to be known besides.
 func printJudged(w io.Writer, judged []trial.Judged, notes []string) error {
 	var b strings.Builder
-	if len(judged) > 0 {
-		b.WriteByte('\n')
-	}
 	for _, j := range judged {
 		fmt.Fprintf(&b, "%-9s %s: %s, %s\n", j.Outcome, j.Cell, j.Demand, j.Words)
 	}

@@ -101,6 +101,8 @@ func TestExitCodesOfResults(t *testing.T) {
 		{"invalid", true, bench.Result{Verdict: sound, Invalid: []string{"slip"}}, exitUnsound},
 		{"disturbed", false, bench.Result{Verdict: sound, Disturbed: []string{"steal"}}, exitUnsound},
 		{"disturbed, which was allowed", true, bench.Result{Verdict: sound, Disturbed: []string{"steal"}}, exitOK},
+		{"late on a disturbed machine", false, bench.Result{Verdict: sound, Invalid: []string{"slip"}, Disturbed: []string{"steal"}}, exitUnsound},
+		{"late on a disturbed machine, which was allowed", true, bench.Result{Verdict: sound, Invalid: []string{"slip"}, Disturbed: []string{"steal"}}, exitOK},
 		{"saturated", false, bench.Result{Verdict: sound, Saturated: true}, exitOK},
 	} {
 		flags := resultFlags{allowDisturbed: c.allowDisturbed}

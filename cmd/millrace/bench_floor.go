@@ -167,15 +167,7 @@ func printFloor(w io.Writer, results []*bench.Result) error {
 				row = append(row, "-")
 			}
 		}
-		state := "verified"
-		switch {
-		case !r.Verdict.Intact():
-			state = r.Verdict.String()
-		case len(r.Invalid) > 0:
-			state = "the generator was the limit"
-		case len(r.Disturbed) > 0:
-			state = "disturbed"
-		}
+		state, _ := stateOf(r)
 		if best[r.Spec.Name] == r {
 			state += ", the floor"
 		}

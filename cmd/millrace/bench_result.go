@@ -28,7 +28,7 @@ func addResultFlags(c *cobra.Command) *resultFlags {
 	r.output = addOutput(c, "text", "json", "csv", "benchstat")
 	f.StringVar(&r.json, "json", "", "write the result to this file too")
 	f.StringVar(&r.html, "html", "", "write a report to this file, one that needs no network")
-	f.BoolVar(&r.allowDisturbed, "allow-disturbed", false, "exit 0 though the machine was disturbed; the result stays marked")
+	f.BoolVar(&r.allowDisturbed, "allow-disturbed", false, "exit 0 though the machine was disturbed, and the generator late on it; the result stays marked")
 	return r
 }
 
@@ -130,9 +130,10 @@ func (r *resultFlags) judge(results []*bench.Result) error {
 		switch {
 		case !result.Verdict.Intact():
 			lost = append(lost, name+result.Verdict.String())
+		case r.allowDisturbed && len(result.Disturbed) > 0: // which is why a generator may have been late, too
 		case len(result.Invalid) > 0:
 			unsound = append(unsound, name+"the generator was the bottleneck: "+strings.Join(result.Invalid, "; "))
-		case len(result.Disturbed) > 0 && !r.allowDisturbed:
+		case len(result.Disturbed) > 0:
 			unsound = append(unsound, name+"the machine was disturbed: "+strings.Join(result.Disturbed, "; "))
 		}
 	}
@@ -140,10 +141,14 @@ func (r *resultFlags) judge(results []*bench.Result) error {
 	case len(lost) > 0:
 		return &failure{exitUnhealthy, "verification", "the verification failed: " + strings.Join(lost, "\n  "), ""}
 	case len(unsound) > 0:
-		return &failure{exitUnsound, "unsound", "the figures do not count: " + strings.Join(unsound, "\n  "),
-			"fewer or larger requests, a lower --rate, or more of the machine for the generator; --allow-disturbed takes a disturbed machine for what it is"}
+		return unsoundFailure(unsound)
 	}
 	return nil
+}
+
+func unsoundFailure(why []string) *failure {
+	return &failure{exitUnsound, "unsound", "the figures do not count: " + strings.Join(why, "\n  "),
+		"a machine that nobody else uses, more of it for the generator, or a lower --rate; --allow-disturbed takes a disturbed machine for what it is"}
 }
 
 // writeFile writes a file whole or not at all; what is no file, such as /dev/stdout, is written to.

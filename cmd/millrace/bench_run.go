@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,9 @@ run and deleted again.`,
 	target := addTargetFlags(c)
 	end := group(c, groupResult)
 	out := addResultFlags(c)
+	hlog := c.Flags().String("hlog", "", "write the latencies of each second to this file, as an HdrHistogram log")
 	name := c.Flags().String("name", "", "of the result, in tables and files")
+	keep := c.Flags().Bool("keep", false, "keep the topic that the run makes")
 	live := addLive(c)
 	end()
 	completeFlag(c, "name", nothing)
@@ -42,12 +45,18 @@ run and deleted again.`,
 		if err := out.check(c); err != nil {
 			return err
 		}
-		runner := runner{*live, asTyped(c, args)}
+		if err := checkFiles(c, map[string]string{"hlog": *hlog}); err != nil {
+			return err
+		}
+		runner := runner{live: *live, command: asTyped(c, args), keep: *keep}
 		var result *bench.Result
 		err = target.with(c, func(ctx context.Context, t bench.Target) (err error) {
 			result, err = runner.run(ctx, t, spec)
 			return err
 		})
+		if err == nil && *hlog != "" {
+			err = writeFile(*hlog, func(w io.Writer) error { return bench.WriteHlog(w, result) })
+		}
 		if err != nil {
 			return err
 		}
@@ -60,12 +69,13 @@ run and deleted again.`,
 type runner struct {
 	live    string
 	command []string // that repeats it
+	keep    bool     // the topics it makes
 }
 
 func (r *runner) run(ctx context.Context, t bench.Target, spec bench.Spec) (*bench.Result, error) {
 	s := newScreen(r.live, title(t.Name, spec), os.Stderr)
 	defer s.close()
-	result, err := bench.Run(ctx, bench.Setup{Target: t, Pids: t.Pids, Command: r.command, Version: versionString(), Live: s.show}, spec)
+	result, err := bench.Run(ctx, bench.Setup{Target: t, Pids: t.Pids, Command: r.command, Version: versionString(), Live: s.show, Keep: r.keep}, spec)
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

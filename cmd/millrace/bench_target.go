@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +41,12 @@ func addTargetFlags(c *cobra.Command) *targetFlags {
 // ownOnly are the flags that say what a broker of our own is like.
 var ownOnly = []string{"durability", "data-dir"}
 
+// fromEnvironment reports whether nobody typed these brokers.
+func fromEnvironment(brokers []string) bool {
+	named := os.Getenv("MILLRACE_BROKERS")
+	return named != "" && named == strings.Join(brokers, ",")
+}
+
 // with finds the broker, or starts one, runs f with it, and puts everything away. A broker of our own that goes away ends f.
 func (t *targetFlags) with(c *cobra.Command, f func(context.Context, bench.Target) error) (err error) {
 	where, err := t.place.read(c)
@@ -52,6 +60,9 @@ func (t *targetFlags) with(c *cobra.Command, f func(context.Context, bench.Targe
 		if c.Flags().Changed(flag) {
 			return usage(c, fmt.Errorf("--%s is for a broker of its own, and -b names another: its topics' durability is set with -c millrace.durability=os", flag))
 		}
+	}
+	if fromEnvironment(t.client.brokers) {
+		fmt.Fprintf(os.Stderr, "note: measuring %s, which MILLRACE_BROKERS names\n", strings.Join(t.client.brokers, ","))
 	}
 	target := bench.Target{Brokers: t.client.brokers, Pids: t.pids}
 	if err := t.client.locate(c.Context(), &target); err != nil {
