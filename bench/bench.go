@@ -1,9 +1,13 @@
-// Package bench is the load generator: it produces a real input as keyed records, consumes and verifies every one of them, and
-// measures both. It sees a broker only over TCP, so it drives any cluster that speaks Kafka's protocol.
+// Package bench is the load generator. Run drives a cluster with a stated workload, verifies every record, and measures; Produce and
+// Consume move a real input, as fast as it goes. It sees a broker only over TCP, so it drives any cluster that speaks Kafka's protocol.
 //
 // What it holds itself to: latency at a stated rate is measured from the moment a record was meant to be sent, never from the
 // moment it could be sent; percentiles come from one merged histogram; every run is verified; what the generator itself was late
 // by is reported beside what it measured.
+//
+// Run puts together a place (topic, leaders), a driver (raw or kgo) with its goroutines, a recorder each for what they do, one
+// collector for the recorders' seconds, a book for what each producer sent, a tracker for what each group reads of a partition, and
+// a watch over the machine. Nothing on the way of a record is shared or locked.
 package bench
 
 import (
