@@ -2,7 +2,7 @@
 # setup.sh: what `make compat` needs besides Go: kcat, a Java compiler and runtime, Kafka's jars, and the clients of compat/clients with what
 # they are built from: a C compiler, Node 20 with npm, Python 3; and Chromium, for the benchmark report. Does only what is not done yet.
 # The jars come from Maven by name into $XDG_CACHE_HOME/millrace-compat (default ~/.cache), one folder for each release of Kafka, with
-# all they depend on: the server, the command line tools, Streams and Connect share one class path.
+# all they depend on: the server, the command line tools, Streams and Connect share one class path. `setup.sh kafka` gets those only.
 set -euo pipefail
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/millrace-compat
 
@@ -80,10 +80,15 @@ clients_python() {
   echo "$want" > "$cache/clients-python/.complete"
 }
 
+kafka() {
+  package javac default-jdk-headless
+  jars 4.4.0 kafka_2.13 kafka-tools kafka-streams connect-runtime
+}
+
+if [ "${1:-}" = kafka ]; then kafka; exit; fi # Kafka itself and its tools, nothing else
 package kcat kcat
 package chromium chromium
-package javac default-jdk-headless
-jars 4.4.0 kafka_2.13 kafka-tools kafka-streams connect-runtime
+kafka
 clients_go
 clients_node
 clients_python
