@@ -101,6 +101,9 @@ func unsound(r *bench.Result) string {
 	if !r.Verdict.Intact() {
 		why = append(why, "verification failed: "+r.Verdict.String())
 	}
+	if r.Errors > 0 {
+		why = append(why, counted(r.Errors, "error")+" of requests: "+strings.Join(r.Verdict.Examples, ", "))
+	}
 	if len(r.Invalid) > 0 {
 		why = append(why, "INVALID: "+strings.Join(r.Invalid, ", "))
 	}

@@ -66,8 +66,10 @@ func (t *table) result(r *bench.Result) {
 	t.identity(r)
 	t.text("verified", yes(r.Verdict.Intact()))
 	t.text("sound", yes(r.Sound()))
+	t.whole("errors", r.Errors)
 	t.text("invalid", strings.Join(r.Invalid, "; "))
 	t.text("disturbed", strings.Join(r.Disturbed, "; "))
+	t.text("saturated", yes(r.Saturated))
 
 	t.text("durability", r.Target.Durability)
 	t.text("acks", s.Acks)

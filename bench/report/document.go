@@ -19,9 +19,9 @@ type Document struct {
 
 // cell is one workload and those who had it.
 type cell struct {
-	name       string
-	targets    []*target
-	comparison *trial.Comparison
+	name        string
+	targets     []*target // none: only the comparisons are there, without their runs
+	comparisons []*trial.Comparison
 }
 
 // target is who had a workload, in one or several runs.
@@ -40,12 +40,12 @@ func (t *target) first() *bench.Result { return t.runs[0] }
 // are the same.
 func (d *Document) cells() ([]*cell, error) {
 	var cells []*cell
-	find := func(r *bench.Result) (*cell, *target) {
+	find := func(r *bench.Result) *target {
 		cellName, targetName := name(r)
-		work := workload(r)
+		work := workload(r.Spec)
 		var in *cell
 		for _, c := range cells {
-			if c.name == cellName && workload(c.targets[0].any()) == work {
+			if c.name == cellName && workload(c.targets[0].any().Spec) == work {
 				in = c
 			}
 		}
@@ -55,19 +55,19 @@ func (d *Document) cells() ([]*cell, error) {
 		}
 		for _, t := range in.targets {
 			if a := t.any(); t.name == targetName && a.Target.Durability == r.Target.Durability && a.Target.Software == r.Target.Software && a.Version == r.Version {
-				return in, t
+				return t
 			}
 		}
 		t := &target{name: targetName}
 		in.targets = append(in.targets, t)
-		return in, t
+		return t
 	}
 	seen := map[string]bool{}
-	add := func(r *bench.Result, used bool) *cell {
-		c, t := find(r)
-		once := fmt.Sprint(r.Started.UnixNano(), r.Spec.Topic, r.Spec.Seed, c.name, t.name)
+	add := func(r *bench.Result, used bool) {
+		t := find(r)
+		once := identity(r)
 		if seen[once] {
-			return c
+			return
 		}
 		seen[once] = true
 		if used {
@@ -75,17 +75,31 @@ func (d *Document) cells() ([]*cell, error) {
 		} else {
 			t.vain = append(t.vain, r)
 		}
-		return c
 	}
 	for _, comparison := range d.Comparisons {
 		for _, s := range comparison.Segments {
 			if s.Result != nil {
-				add(s.Result, s.Used).comparison = comparison
+				add(s.Result, s.Used)
 			}
 		}
 	}
 	for _, r := range d.Results {
 		add(r, r.Sound())
+	}
+	for _, comparison := range d.Comparisons {
+		of := &bench.Result{Spec: comparison.Spec}
+		if of.Spec.Name == "" {
+			of.Spec.Name = comparison.Cell
+		}
+		cellName, _ := name(of)
+		same := func(c *cell) bool {
+			return c.name == cellName && (len(c.targets) == 0 || workload(c.targets[0].any().Spec) == workload(comparison.Spec))
+		}
+		i := slices.IndexFunc(cells, same)
+		if i < 0 {
+			i, cells = len(cells), append(cells, &cell{name: cellName})
+		}
+		cells[i].comparisons = append(cells[i].comparisons, comparison)
 	}
 	if len(cells)+len(d.Sweeps) == 0 {
 		return nil, errors.New("nothing to report: no result was given")
@@ -125,6 +139,10 @@ func (d *Document) targets(cells []*cell) (names []string) {
 			see(t.name)
 		}
 	}
+	for _, c := range d.Comparisons {
+		see(c.A)
+		see(c.B)
+	}
 	for _, s := range d.Sweeps {
 		see(s.Target.Name)
 	}
@@ -140,8 +158,8 @@ func (t *target) any() *bench.Result {
 }
 
 // workload is what was asked for, without what differs from run to run.
-func workload(r *bench.Result) string {
-	s := r.Spec
+func workload(s bench.Spec) string {
+	s = s.WithDefaults()
 	s.Topic, s.Seed, s.TopicConfigs = "", 0, nil
 	text, _ := json.Marshal(s) // plain values
 	return string(text)
@@ -174,4 +192,8 @@ func (t *target) saturated() (n int) {
 		}
 	}
 	return n
+}
+
+func placeIn(names []string) func(string) int {
+	return func(name string) int { return slices.Index(names, name) }
 }

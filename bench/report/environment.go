@@ -21,11 +21,13 @@ func (d *Document) environment(p *page, cells []*cell) {
 	var commands []string
 	machines := map[string]bool{}
 	for _, c := range cells {
-		if c.comparison != nil && len(c.comparison.Command) > 0 {
-			commands = append(commands, shell(c.comparison.Command))
+		whole := false // one command has made all runs
+		for _, of := range c.comparisons {
+			whole = whole || len(of.Command) > 0
+			commands = append(commands, shell(of.Command))
 		}
 		for _, t := range c.targets {
-			if c.comparison == nil || len(c.comparison.Command) == 0 {
+			if !whole {
 				commands = append(commands, shell(t.first().Command))
 			}
 			all = append(all, t.first())
@@ -111,7 +113,7 @@ func configurations(p *page, results []*bench.Result) {
 	p.grid("Brokers: what is not their default", len(head), head, body)
 	told := map[string]bool{}
 	for _, r := range results {
-		if work := workload(r); told[work] {
+		if work := workload(r.Spec); told[work] {
 			continue
 		} else {
 			told[work] = true

@@ -35,9 +35,8 @@ func Page(w io.Writer, d Document) error {
 		p.figure("What was named in advance, of each workload", "Ratio with its interval. One that contains 1 carries no verdict.", f, 340, 900)
 		p.put(`</section>`)
 	}
-	names := d.targets(cells)
 	for i, k := range d.knees() {
-		k.section(&p, i, func(target string) int { return slices.Index(names, target) })
+		k.section(&p, i, placeIn(d.targets(cells)))
 	}
 	for i, c := range cells {
 		c.section(&p, i)
@@ -72,15 +71,14 @@ func (d *Document) title(cells []*cell) string {
 func (d *Document) headlines(p *page, cells []*cell) {
 	p.put(`<ul class="headlines">`)
 	for _, c := range cells {
-		if c.comparison != nil {
+		for _, of := range c.comparisons {
 			if len(cells) > 1 {
-				p.put(`<li><b>%s</b>: %s.</li>`, c.name, c.comparison.Headline)
+				p.put(`<li><b>%s</b>: %s.</li>`, c.name, of.Headline)
 			} else {
-				p.put(`<li>%s.</li>`, c.comparison.Headline)
+				p.put(`<li>%s.</li><li class="also">%s.</li>`, of.Headline, strings.Join(also(of), "; "))
 			}
-			if len(cells) == 1 {
-				p.put(`<li class="also">%s.</li>`, strings.Join(also(c.comparison), "; "))
-			}
+		}
+		if len(c.comparisons) > 0 {
 			continue
 		}
 		for _, t := range c.targets {
@@ -262,22 +260,9 @@ func (d *Document) data(p *page) error {
 
 // newest is when the last run began: the same data make the same page.
 func (d *Document) newest() (t time.Time) {
-	see := func(r *bench.Result) {
-		if r != nil && r.Started.After(t) {
+	for _, r := range d.All() {
+		if r.Started.After(t) {
 			t = r.Started
-		}
-	}
-	for _, r := range d.Results {
-		see(r)
-	}
-	for _, c := range d.Comparisons {
-		for _, s := range c.Segments {
-			see(s.Result)
-		}
-	}
-	for _, s := range d.Sweeps {
-		for _, p := range s.Points {
-			see(p.Result)
 		}
 	}
 	return t

@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/bench"
 	"github.com/millrace/millrace/bench/report/chart"
+	"github.com/millrace/millrace/bench/trial"
 )
 
 func escape(text string) string { return html.EscapeString(text) }
@@ -26,7 +27,15 @@ func (p *page) figure(title, explained string, f chart.Chart, widths ...int) {
 
 // section is one workload.
 func (c *cell) section(p *page, i int) {
-	p.put(`<section id="c%d"><h2>%s</h2><p>%s</p><dl class="facts">`, i, c.name, sentenceCase(load(c.targets[0].first())))
+	p.put(`<section id="c%d"><h2>%s</h2>`, i, c.name)
+	if len(c.targets) == 0 {
+		for _, of := range c.comparisons {
+			findings(p, of)
+		}
+		p.put(`</section>`)
+		return
+	}
+	p.put(`<p>%s</p><dl class="facts">`, sentenceCase(load(c.targets[0].first())))
 	for _, t := range c.targets {
 		p.put(`<dt>%s</dt><dd>%s; %s</dd>`, t.name, promise(t.first()), requests(t.first()))
 	}
@@ -34,9 +43,9 @@ func (c *cell) section(p *page, i int) {
 	c.notes(p)
 	c.figures(p)
 	p.put(`<div class="pair">`)
-	if c.comparison != nil {
+	for _, of := range c.comparisons {
 		p.put(`<div>`)
-		c.compared(p)
+		findings(p, of)
 		p.put(`</div>`)
 	}
 	const log = "Latency in which so many of the records were done. Every nine takes the same room; both axes are logarithmic."
@@ -109,9 +118,8 @@ func (c *cell) figures(p *page) {
 	}
 }
 
-// compared is the forest and, for those who do not see it, the table.
-func (c *cell) compared(p *page) {
-	of := c.comparison
+// findings are the forest and, for those who do not see it, the table.
+func findings(p *page, of *trial.Comparison) {
 	if f, any := forest(of); any {
 		p.figure(of.B+" by "+of.A, fmt.Sprintf("Ratios of %s's figure by %s's in the same pair of runs, with their intervals. An interval that contains 1 carries no verdict.", of.B, of.A), f, 340, 619)
 	}

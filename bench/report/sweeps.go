@@ -21,7 +21,7 @@ func (d *Document) knees() (all []*knees) {
 	key := func(s *trial.Swept) string {
 		spec := s.Spec
 		spec.Rate = 0
-		return spec.Name + workload(&bench.Result{Spec: spec}) + strings.Join(s.SLOs, ",")
+		return spec.Name + workload(spec) + strings.Join(s.SLOs, ",")
 	}
 	for _, s := range d.Sweeps {
 		i := slices.IndexFunc(all, func(k *knees) bool { return key(k.sweeps[0]) == key(s) })

@@ -85,6 +85,9 @@ func verified(r *bench.Result) (word, format, sums string) {
 	l := &r.Load
 	sums = fmt.Sprintf("%s attempted = %s acked + %s failed; %s consumed by %s: ", thousands(l.Attempted), thousands(l.Acked), thousands(l.Failed),
 		thousands(l.Consumed), counted(r.Spec.Groups, "group"))
+	if r.Errors > 0 {
+		sums += counted(r.Errors, "error") + " of requests; "
+	}
 	if !r.Verdict.Intact() {
 		return "verified", "%s", sums + "NO: " + r.Verdict.String() + strings.Join(append([]string{""}, r.Verdict.Examples...), "\n            ")
 	}
