@@ -28,6 +28,8 @@ type kgoProducer struct {
 
 	schedule, ahead *Schedule     // the same times: of what is sent next, and of what is only counted as due
 	turn            int           // of records without a key: a batch's worth of them goes to one partition
+	full            bool          // there was no room when it was last asked for
+	look            time.Duration // what was due by then found room
 	freed           time.Duration // when there was room again
 	waited          time.Duration // for the next due time, and for room
 
@@ -143,9 +145,14 @@ func (p *kgoProducer) work(ctx context.Context) error {
 	var ticker sync.WaitGroup
 	ticker.Go(func() { p.tick(ticking) })
 	begun := p.clock.now()
+	before, told := ownThread()
 	p.send(ctx)
 	if length := p.clock.now() - begun; length > 0 {
-		p.worked(1 - float64(p.waited)/float64(length))
+		occupied := length - p.waited
+		if after, ok := ownThread(); ok && told {
+			occupied = max(occupied, min(after.since(before), length))
+		}
+		p.worked(float64(occupied) / float64(length))
 	}
 	p.settle(ctx)
 	stop()
@@ -211,12 +218,17 @@ func (p *kgoProducer) sleep(ctx context.Context, until time.Duration) bool {
 
 // take waits for room. Only that wait is not lateness of the generator.
 func (p *kgoProducer) take(ctx context.Context, due time.Duration) *parcel {
+	before := p.clock.now()
+	if !p.full {
+		p.look = before
+	}
 	select {
 	case c := <-p.room:
+		p.full = false
 		return c
 	default:
+		p.full = true
 	}
-	before := p.clock.now()
 	defer func() {
 		p.freed = p.clock.now()
 		p.waited += p.freed - before
@@ -253,7 +265,7 @@ func (p *kgoProducer) ship(ctx context.Context, c *parcel, due, now time.Duratio
 	if p.schedule == nil {
 		p.rec.due(1)
 	} else {
-		p.rec.ready(due, now-max(due, p.freed), 1)
+		p.rec.ready(due, lateness(due, p.look, p.freed, now), 1)
 	}
 	p.mu.Unlock()
 	p.client.Produce(ctx, &c.record, c.done)

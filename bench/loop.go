@@ -19,8 +19,11 @@ type loop struct {
 	events [64]unix.EpollEvent
 	links  []*link // by the number their events carry
 
-	span   span
-	waited time.Duration // spent waiting in the window
+	span     span
+	waited   time.Duration // spent waiting in the window
+	opened   bool          // the window has begun, which was when the thread had used
+	used     threadTime
+	occupied time.Duration // worked or wanted to, once the window is over
 }
 
 // spin is how short a wait is not worth the timer.
@@ -60,8 +63,23 @@ func (l *loop) close() {
 func (l *loop) own()    { runtime.LockOSThread() }
 func (l *loop) disown() { runtime.UnlockOSThread() }
 
-// busy is the share of the window in which the thread did not wait.
-func (l *loop) busy() float64 { return 1 - l.waited.Seconds()/(l.span.to-l.span.from).Seconds() }
+// busy is the share of the window in which the thread worked or wanted to.
+func (l *loop) busy() float64 {
+	length := (l.span.to - l.span.from).Seconds()
+	return max(1-l.waited.Seconds()/length, l.occupied.Seconds()/length)
+}
+
+// look reads the thread's time when the window begins and when it is over.
+func (l *loop) look(now time.Duration) {
+	switch {
+	case !l.opened && now >= l.span.from && now < l.span.to:
+		l.used, l.opened = ownThread()
+	case l.opened && l.occupied == 0 && now >= l.span.to:
+		if used, ok := ownThread(); ok {
+			l.occupied = min(used.since(l.used), now-l.span.from)
+		}
+	}
+}
 
 // add has the loop wait for a link.
 func (l *loop) add(k *link) error {
@@ -103,6 +121,7 @@ func (l *loop) wait(until time.Duration) (ready []unix.EpollEvent, now time.Dura
 	n, err := unix.EpollWait(l.epoll, l.events[:], timeout)
 	now = l.clock.now()
 	l.waited += max(0, min(now, l.span.to)-max(before, l.span.from))
+	l.look(now)
 	if err != nil && err != unix.EINTR {
 		return nil, now, fmt.Errorf("epoll: %w", err)
 	}

@@ -225,13 +225,18 @@ func (p *sender) sendDue(now time.Duration) time.Duration {
 	return now
 }
 
-// slip is by how much the generator itself is late with the batch that is due: it had room and looked too late, or it was too slow
-// since it looked or was given room. What was due while the window was full waits for the broker.
+// slip is by how much the generator itself is late with the batch that is due.
 func (p *sender) slip(k *sendLink, now time.Duration) time.Duration {
-	if p.due > p.look {
-		return now - max(p.due, k.freed)
+	return lateness(p.due, p.look, k.freed, now)
+}
+
+// lateness is by how much the generator itself is late with what is due, sent now: it had room and looked too late, or it was too
+// slow since it looked or was given room. What was due while the window was full waits for the broker.
+func lateness(due, look, freed, now time.Duration) time.Duration {
+	if due > look {
+		return now - max(due, freed)
 	}
-	return p.look - p.due + now - max(p.look, k.freed)
+	return look - due + now - max(look, freed)
 }
 
 // next is called when a batch is away.

@@ -3,8 +3,8 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/millrace/millrace/bench"
 	"github.com/millrace/millrace/wire"
@@ -12,6 +12,9 @@ import (
 
 // What a proxy does to one request of Produce must be found by the run it happens to, and make it fail.
 func TestBenchFindsWhatAProxyDoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("twelve runs of 2 s and more")
+	}
 	for _, c := range []struct {
 		name  string
 		fault fault
@@ -35,27 +38,21 @@ func TestBenchFindsWhatAProxyDoes(t *testing.T) {
 				m := newMeddler(t, c.fault)
 				b := start(t, t.TempDir(), 0, fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d", m.port))
 				m.broker = b.addr
-				spec := bench.Spec{
-					Mode: mode, Rate: 2000, Arrivals: "bursty:10", Duration: 2 * time.Second, Size: "200", Keys: "uniform:100",
-					BatchRecords: 10, Linger: time.Millisecond,
-				}
-				address := fmt.Sprintf("127.0.0.1:%d", m.port)
-				result, err := bench.Run(within(t, time.Minute), bench.Setup{Target: bench.Target{Brokers: []string{address}}}, spec)
-				if err != nil {
-					t.Fatal(err)
-				}
+				result, code, said := generate(t, exec.Command(millrace, "bench", "run", "-b", fmt.Sprintf("127.0.0.1:%d", m.port), "--mode", mode,
+					"--rate", "2k/s", "--arrivals", "bursty:10", "--warmup", "0s", "--duration", "2s", "--size", "200", "--keys", "uniform:100",
+					"--batch-records", "10", "--linger", "1ms", "-o", "json"), begin)
 				t.Log(result.Verdict)
 				if c.fault == nil {
-					if !result.Verdict.Intact() {
-						t.Errorf("through a proxy that does nothing: %v", result.Verdict)
+					if !result.Verdict.Intact() || code != 0 && code != exitUnsound {
+						t.Errorf("through a proxy that does nothing: exit code %d, %v\n%s", code, result.Verdict, said)
 					}
 					return
 				}
 				if !m.meddled() {
 					t.Fatalf("the fault found no request among %d", m.produced.Load())
 				}
-				if result.Verdict.Intact() || result.Sound() || !c.found(result.Verdict) {
-					t.Errorf("the verdict is %v %v", result.Verdict, result.Verdict.Examples)
+				if code != exitUnverified || result.Sound() || !c.found(result.Verdict) {
+					t.Errorf("exit code %d, the verdict is %v %v\n%s", code, result.Verdict, result.Verdict.Examples, said)
 				}
 			})
 		}
