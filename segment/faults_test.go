@@ -197,7 +197,7 @@ func TestFaultInTheMappingIsAnError(t *testing.T) {
 		if err := os.Truncate(s.name(), 0); err != nil {
 			t.Fatal(err)
 		}
-		err = s.Append(batch(1, 0, 50_000, 1))
+		err = s.Append(batch(1, 0, bulk-1000, 1)) // a larger one is written, not stored
 		if err == nil || !strings.Contains(err.Error(), "memory fault") || told == nil {
 			t.Fatalf("%v; told %v", err, told)
 		}

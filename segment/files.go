@@ -38,7 +38,7 @@ type files struct {
 	times   *index.TimeFile
 
 	tail       tail // nil: opened for reading
-	synced     tail // taken instead of tail while trickling is set
+	synced     tail // taken instead of a mapped tail while trickling is set, and for bulky batches; nil when tail is one of its kind
 	trickling  atomic.Bool
 	allocates  bool  // the file system has fallocate; room grows in steps
 	touches    bool  // pages ahead of the tail are worth touching

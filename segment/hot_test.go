@@ -410,6 +410,39 @@ func TestFilesThatAreSyncedOftenAreWrittenByPwrite(t *testing.T) {
 	checkReads(t, s, f)
 }
 
+// Large batches are written, not stored: no page ahead of them is zeroed for nothing. What follows them is stored as before.
+func TestBulkyBatchesAreWrittenByPwrite(t *testing.T) {
+	var jobs manual
+	s, err := Create(t.TempDir(), 0, Options{MaxBytes: 64 << 20, Go: jobs.Go})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(false)
+	var f filled
+	add := func(size int) {
+		b := batch(f.next(0), 0, size, 1)
+		b.Stamp(s.NextOffset(), 0)
+		for s.Append(b) == ErrWait {
+			jobs.run()
+		}
+		f.add(b)
+		jobs.run()
+	}
+	for range 64 {
+		add(2 * bulk)
+	}
+	if touched := s.open.Load().touched.Load(); touched != 0 {
+		t.Errorf("%d bytes were touched ahead of batches that are not stored", touched)
+	}
+	for range 64 {
+		add(1000)
+	}
+	if touched := s.open.Load().touched.Load(); touched <= s.Size() {
+		t.Errorf("touched up to %d for the stores from %d on", touched, s.Size())
+	}
+	checkReads(t, s, f)
+}
+
 func BenchmarkAppend(b *testing.B) {
 	for _, tail := range []TailMode{TailMapped, TailPwrite} {
 		for _, size := range []int{1 << 10, 16 << 10, 64 << 10} {

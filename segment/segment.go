@@ -196,7 +196,7 @@ func (s *Segment) Append(b record.Batch) error {
 	s.next.Store(last + 1)
 	s.size.Store(end)
 	if end > f.stepAt.Load() || end > f.touchAt.Load() || end > f.writebackAt.Load() {
-		s.ahead(f, end)
+		s.ahead(f, end, len(b) >= bulk)
 	}
 	return nil
 }
@@ -205,7 +205,7 @@ func (s *Segment) Append(b record.Batch) error {
 func (s *Segment) put(f *files, b record.Batch, position, last int64) (err error) {
 	defer catchFault(debug.SetPanicOnFault(true), &err)
 	t := f.tail
-	if f.trickling.Load() {
+	if f.synced != nil && (len(b) >= bulk || f.trickling.Load()) {
 		t = f.synced
 	}
 	if err := t.write(b, position); err != nil {
@@ -243,13 +243,13 @@ func stampOf(b record.Batch) int64 {
 	return b.MaxTimestamp()
 }
 
-// ahead asks for the background work that is due.
-func (s *Segment) ahead(f *files, end int64) {
+// ahead asks for the background work that is due. Pages are not touched for who does not store into them.
+func (s *Segment) ahead(f *files, end int64, pwritten bool) {
 	if end > f.stepAt.Load() {
 		f.stepAt.Store(never)
 		s.work.want(wantStep)
 	}
-	if end > f.touchAt.Load() {
+	if end > f.touchAt.Load() && !pwritten {
 		f.touchAt.Store(never)
 		s.pinned(f, s.touch)
 	}
