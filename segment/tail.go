@@ -45,7 +45,7 @@ type pwriteTail struct{ vfs.File }
 
 const (
 	trickle = 1 << 20  // bytes between two syncs
-	bulk    = 32 << 10 // bytes of a batch
+	bulk    = 12 << 10 // bytes of a batch
 )
 
 func (t pwriteTail) write(p []byte, position int64) error {
