@@ -15,10 +15,10 @@ STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo bench test race fuzz soak compat lint generate figures clean
+.PHONY: help build install uninstall demo bench test race fuzz soak bench-kafka compat lint generate figures clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 build: ## build the static binary bin/millrace
 	@echo "building $(BIN) (the first build fetches and compiles its modules: a minute or two on two cores)" >&2
@@ -38,6 +38,9 @@ demo: build ## start a broker, move the text of Go's own src through it, verify 
 bench: build ## the short suite against a broker it starts: a table and a report within 90 s (BENCHFLAGS="-b HOST:PORT": another broker, such as Apache Kafka)
 	@mkdir -p dist
 	@env -u MILLRACE_BROKERS $(BIN) bench suite short --again -1 --allow-disturbed --html dist/bench.html $(BENCHFLAGS)
+
+bench-kafka: build ## the matrix against Apache Kafka (fetched from Maven, default and tuned) and the floor, in turns: an hour and a half, resumable
+	@bench/kafka.sh $(if $(DIR),$(DIR),dist/bench-kafka)
 
 test: ## unit and integration tests against the real binary (no client but Go's needed)
 	@.ci/need strace

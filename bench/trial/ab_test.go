@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -302,6 +303,17 @@ func TestSegmentsAreKeptAndTakenUpAgain(t *testing.T) {
 	c, err := do(t, ab)
 	if err != nil || len(g.runs) != 2+16-5 || c.Metrics[0].N != 8 || c.Segments[0].File == "" {
 		t.Errorf("%v after %d more runs: %s", err, len(g.runs), c.Headline)
+	}
+	for i, want := range []int{1, 0} { // what was in vain is run once more, what is good is not
+		s := c.Segments[15]
+		s.Result.Disturbed = [][]string{{"steal 3 %"}, nil}[i]
+		if err := writeJSON(filepath.Join(dir, s.File), s.Result); err != nil {
+			t.Fatal(err)
+		}
+		g.runs = nil
+		if c, err := do(t, ab); err != nil || len(g.runs) != 2+want || c.Metrics[0].N != 8 {
+			t.Errorf("%v after %d more runs", err, len(g.runs))
+		}
 	}
 	ab.Spec.Rate = 1000
 	if _, err := do(t, ab); err == nil || !strings.Contains(err.Error(), "another workload") {

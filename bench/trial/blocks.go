@@ -81,7 +81,7 @@ func (b *blocks) block(ctx context.Context, block, try int) (segments []Segment,
 		s := Segment{Cell: b.cell, Block: block, Try: try, Place: i + 1, Pair: pair, Target: b.targets[t].Name}
 		step := Step{Cell: b.cell, Target: s.Target, Block: block, Blocks: b.n, Place: s.Place, Places: len(order)}
 		b.progress(step)
-		s.Result, s.File, err = b.files.kept(s, b.spec(t, b.seed+uint64(pair)), func(spec bench.Spec) (*bench.Result, error) {
+		s.Result, s.File, err = b.files.kept(s, b.spec(t, b.seed+uint64(pair)), b.allow, func(spec bench.Spec) (*bench.Result, error) {
 			if err := settle(ctx, b.settle); err != nil {
 				return nil, err
 			}
@@ -97,7 +97,7 @@ func (b *blocks) block(ctx context.Context, block, try int) (segments []Segment,
 		if !s.Result.Verdict.Intact() {
 			return segments, &VerificationError{Target: s.Target, Verdict: s.Result.Verdict}
 		}
-		if len(s.Why) > 0 && !(b.allow && len(s.Why) == len(s.Result.Disturbed)) {
+		if !usable(s.Result, b.allow) {
 			return segments, nil
 		}
 	}
@@ -119,6 +119,12 @@ func inVain(r *bench.Result) (why []string) {
 		why = append(why, "the machine was disturbed: "+w)
 	}
 	return why
+}
+
+// usable reports whether nothing speaks against a result, or nothing that is not allowed.
+func usable(r *bench.Result, allowDisturbed bool) bool {
+	why := len(inVain(r))
+	return why == 0 || allowDisturbed && why == len(r.Disturbed)
 }
 
 // VerificationError ends a comparison: a target that does not give back what it acknowledged has no speed.

@@ -18,8 +18,9 @@ type Files struct {
 	Resume bool // take the files that are there for results; otherwise the folder has to be new
 }
 
-// kept returns the result of a segment from its file, or runs it and writes the file.
-func (f *Files) kept(s Segment, spec bench.Spec, run func(bench.Spec) (*bench.Result, error)) (*bench.Result, string, error) {
+// kept returns the result of a segment from its file, or runs it and writes the file. A file whose result was in vain is run once
+// more, except that one which failed the verification stays: it is a finding.
+func (f *Files) kept(s Segment, spec bench.Spec, allow bool, run func(bench.Spec) (*bench.Result, error)) (*bench.Result, string, error) {
 	if f == nil {
 		r, err := run(spec)
 		return r, "", err
@@ -34,7 +35,7 @@ func (f *Files) kept(s Segment, spec bench.Spec, run func(bench.Spec) (*bench.Re
 		return nil, "", fmt.Errorf("%s is there from an earlier run: go on with it by --resume, or name a new folder", path)
 	case !sameWorkload(r.Spec, spec):
 		return nil, "", fmt.Errorf("%s is of another workload than is asked for now: name a new folder", path)
-	default:
+	case usable(r, allow) || !r.Verdict.Intact():
 		return r, name, nil
 	}
 	r, err := run(spec)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,9 +49,18 @@ func firstAck(ctx context.Context, command []string) (took time.Duration, durabi
 	for i, a := range command {
 		args[i] = strings.NewReplacer("{dir}", filepath.Join(dir, "data"), "{port}", strconv.Itoa(port)).Replace(a)
 	}
+	if i := slices.Index(args, "--"); i > 0 { // what has to be done before, such as formatting the directory
+		if said, err := exec.CommandContext(ctx, args[0], args[1:i]...).CombinedOutput(); err != nil {
+			return 0, "", fmt.Errorf("%s: %w: %s", strings.Join(args[:i], " "), err, said)
+		}
+		args = args[i+1:]
+	}
+	if len(args) == 0 {
+		return 0, "", errors.New("the command to start it is empty")
+	}
 	log := &tail{}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
+	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with whatever it starts
 	cmd.WaitDelay = time.Second
 	began := time.Now()

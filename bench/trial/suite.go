@@ -19,7 +19,7 @@ const SuiteSchema = "millrace.bench.suite/v1"
 type Subject struct {
 	bench.Target
 	Variants []bench.Target // instead of one broker: in each cell the one is taken that a short run finds best, under the subject's name
-	Start    []string       // command that starts such a broker in the foreground, with {dir} and {port} to be filled in; none: cells that need one are left out
+	Start    []string       // command that starts such a broker in the foreground, with {dir} and {port} to be filled in, and after "--" when another has to run before; none: cells that need one are left out
 	Floor    bool           // appends and does nothing else: it takes part where a cell says that it can be done so
 }
 
@@ -268,7 +268,7 @@ func (s Suite) choose(ctx context.Context, c Cell, t Subject, spec bench.Spec) (
 	var of float64
 	for i, v := range t.Variants {
 		g := Segment{Cell: c.Name, Block: 0, Try: 1, Place: i + 1, Target: v.Name}
-		r, _, err := s.Files.kept(g, spec, func(spec bench.Spec) (*bench.Result, error) { return s.Run(ctx, v, spec) })
+		r, _, err := s.Files.kept(g, spec, true, func(spec bench.Spec) (*bench.Result, error) { return s.Run(ctx, v, spec) })
 		if err != nil {
 			return best, fmt.Errorf("%s: %w", v.Name, err)
 		}
