@@ -78,7 +78,7 @@ var errTooManyPartitions = errors.New("the request names too many partitions")
 
 func (n *Node) handleProduce(c *call) {
 	s := produces.Get().(*produce)
-	s.n, s.c, s.now = n, c, n.now()
+	s.n, s.c, s.now = n, c, n.nowOn(c.conn)
 	if err := s.req.Decode(c.header.Version, c.body); err != nil {
 		s.abort(err)
 		return

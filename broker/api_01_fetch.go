@@ -323,7 +323,12 @@ func (s *fetch) read(block bool) (wait int, cold, ready bool) {
 	s.release()
 	left, minOne := s.maxBytes, true
 	ready = s.req.MaxWaitMs <= 0 || len(s.parts) == 0
-	now := s.n.now()
+	var now int64
+	if block { // on a worker
+		now = s.n.now()
+	} else {
+		now = s.n.nowOn(s.c.conn)
+	}
 	var o replica.ReadOptions
 	o.Committed, o.Block, o.Now = s.committed, block, now
 	for i := range s.parts {

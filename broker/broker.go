@@ -36,6 +36,8 @@ type Options struct {
 	Fatal   func(error)  // the node cannot go on: its listeners or its metadata log have failed. Default: panic
 	Now     func() int64 // milliseconds since 1970; default: the clock
 	BootID  string       // identifies the running operating system; "": ask it
+
+	ownClock bool // Now is the default
 }
 
 func (o Options) withDefaults() Options {
@@ -56,6 +58,7 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = func() int64 { return time.Now().UnixMilli() }
+		o.ownClock = true
 	}
 	return o
 }
@@ -106,6 +109,14 @@ func (n *Node) image() *meta.Image { return n.quorum.Image() }
 
 // now is the time in milliseconds since 1970.
 func (n *Node) now() int64 { return n.options.Now() }
+
+// nowOn is the same for a request, on its connection's loop: the loop has looked when it was woken.
+func (n *Node) nowOn(c *netio.Conn) int64 {
+	if n.options.ownClock {
+		return c.Now()
+	}
+	return n.options.Now()
+}
 
 // Start opens the data directory and the metadata log, builds the table of partitions and listens. The node serves when Start returns.
 func Start(o Options) (*Node, error) {

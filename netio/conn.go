@@ -55,6 +55,9 @@ func (c *Conn) Listener() string { return c.listener.name }
 // Loop is the number of the connection's loop, from 0: what is kept for each loop is written by one goroutine.
 func (c *Conn) Loop() int { return c.loop.index }
 
+// Now is the time at which the loop was woken, in milliseconds since 1970: that of all requests it was woken for. Loop only.
+func (c *Conn) Now() int64 { return c.loop.time }
+
 // LocalAddr is the address the client reached.
 func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
 

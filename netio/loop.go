@@ -3,6 +3,7 @@ package netio
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // loop is one event loop: its connections, and the inbox through which other goroutines reach them.
@@ -40,6 +41,7 @@ type loop struct {
 	replies    []*Reply // free
 	send       sendScratch
 	began      int64 // when the pass began, on the server's clock
+	time       int64 // and in milliseconds since 1970
 	looked     int64 // when the clock was last read in this pass; 0: not since there was work
 	counters   counters
 
@@ -102,7 +104,8 @@ func (l *loop) begin() {
 	}
 	l.counters.passes++
 	l.tick = l.server.tick.Load()
-	l.began, l.looked = l.server.now(), 0
+	now := time.Now() // one reading for both clocks
+	l.began, l.time, l.looked = int64(now.Sub(l.server.started)), now.UnixMilli(), 0
 	l.inbox.Lock()
 	l.inbox.awake = true
 	l.inbox.Unlock()
