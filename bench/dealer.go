@@ -10,9 +10,14 @@ type dealer struct {
 	records    int // of a batch
 	turn       int
 
-	stock []partitionKeys // of batches of several records
-	order []int32         // partitions of the stock as it was drawn
-	next  int
+	stock *keyStock // of batches of several records
+}
+
+// keyStock is keys drawn beforehand. The producers of a thread take from one.
+type keyStock struct {
+	partitions []partitionKeys
+	order      []int32 // partitions as they were drawn
+	next       int
 }
 
 type partitionKeys struct {
@@ -23,20 +28,24 @@ type partitionKeys struct {
 // stockKeys is how many keys are drawn beforehand where batches have several records. They come again and again.
 const stockKeys = 1 << 18
 
-func newDealer(s Spec, w *workload, producer int) *dealer {
-	d := &dealer{keys: w.keys, workload: w, partitions: s.Partitions, records: s.BatchRecords, turn: producer}
-	if w.keys.None() || d.records == 1 {
-		return d
+// newKeyStock draws the keys, if they are needed: nil otherwise.
+func newKeyStock(s Spec, w *workload) *keyStock {
+	if w.keys.None() || s.BatchRecords == 1 {
+		return nil
 	}
-	d.stock, d.order = make([]partitionKeys, d.partitions), make([]int32, stockKeys)
-	var key [KeySize]byte
-	for i := range d.order {
-		k := w.keys.Draw(key[:0], w.random)
-		d.order[i] = KeyPartition(k, d.partitions)
-		p := &d.stock[d.order[i]]
-		p.keys = append(p.keys, k...)
+	k := &keyStock{partitions: make([]partitionKeys, s.Partitions), order: make([]int32, stockKeys)}
+	var room [KeySize]byte
+	for i := range k.order {
+		key := w.keys.Draw(room[:0], w.random)
+		k.order[i] = KeyPartition(key, s.Partitions)
+		p := &k.partitions[k.order[i]]
+		p.keys = append(p.keys, key...)
 	}
-	return d
+	return k
+}
+
+func newDealer(s Spec, w *workload, stock *keyStock, producer int) *dealer {
+	return &dealer{keys: w.keys, workload: w, partitions: s.Partitions, records: s.BatchRecords, turn: producer, stock: stock}
 }
 
 // batch appends the keys of one batch, and returns its partition.
@@ -50,10 +59,14 @@ func (d *dealer) batch(keys []byte) (int32, []byte) {
 		keys = d.keys.Draw(keys, d.workload.random)
 		return KeyPartition(keys, d.partitions), keys
 	}
-	partition := d.order[d.next]
-	d.next = (d.next + 1) % len(d.order)
-	p := &d.stock[partition]
-	for range d.records {
+	return d.stock.batch(keys, d.records)
+}
+
+func (k *keyStock) batch(keys []byte, records int) (int32, []byte) {
+	partition := k.order[k.next]
+	k.next = (k.next + 1) % len(k.order)
+	p := &k.partitions[partition]
+	for range records {
 		keys = append(keys, p.keys[p.next:p.next+KeySize]...)
 		p.next = (p.next + KeySize) % len(p.keys)
 	}

@@ -74,9 +74,6 @@ func produced(answer []byte) (correlation int32, err error) {
 
 var errAnswer = errors.New("an answer that cannot be read")
 
-// fetchEntry is the length of a partition in a fetch request.
-const fetchEntry = 4 + 4 + 8 + 8 + 4
-
 // fetchSession is what broker and consumer remember between fetches (KIP-227): only what has changed is said again.
 type fetchSession struct {
 	id    int32 // 0: none

@@ -15,6 +15,7 @@ type sendLoop struct {
 	loop     *loop
 	rec      *recorder
 	workload *workload
+	keys     *keyStock
 	stock    *templates
 	seal     sealer
 	senders  []*sender
@@ -70,13 +71,13 @@ func newSendLoop(r *run, c *collector, number int) (*sendLoop, error) {
 		return nil, err
 	}
 	s := &sendLoop{run: r, rec: c.recorder(produceKind, serviceKind, slipKind), workload: w}
-	s.stock = newTemplates(r.spec, r.place.topic, w)
+	s.stock, s.keys = newTemplates(r.spec, r.place.topic, w), newKeyStock(r.spec, w)
 	s.loop, err = newLoop(r.clock)
 	return s, err
 }
 
 func newSender(r *run, id int32, s *sendLoop) *sender {
-	p := &sender{sendLoop: s, book: r.books[id], producerID: -1, deal: newDealer(r.spec, s.workload, int(id))}
+	p := &sender{sendLoop: s, book: r.books[id], producerID: -1, deal: newDealer(r.spec, s.workload, s.keys, int(id))}
 	if r.spec.Rate > 0 {
 		schedule := func() *Schedule {
 			source := rand.New(rand.NewPCG(^r.spec.Seed, uint64(id)))

@@ -47,30 +47,43 @@ func (s *sheet) clear() {
 // recorder is where one goroutine writes down what it does, without locks: a full sheet goes to the collector and an empty one
 // takes its place. Its owner calls turn at least a few times a second.
 type recorder struct {
-	span  span
-	out   chan<- *sheet
-	spare chan *sheet
-	sheet *sheet
-	until time.Duration // the sheet is full
+	worker, made int
+	kinds        []kind
+	span         span
+	out          chan<- *sheet
+	spare        chan *sheet
+	sheet        *sheet
+	until        time.Duration // the sheet is full
 
 	asked, done int64 // of the whole run: their difference is the backlog
 }
 
-// sheetsOfWorker is how many sheets a worker has: one it writes, the others on their way through the collector.
+// sheetsOfWorker is how many sheets a worker has at most: one it writes, the others on their way through the collector.
 const sheetsOfWorker = 4
 
 func newRecorder(worker int, out chan<- *sheet, records []kind) *recorder {
-	c := &recorder{out: out, spare: make(chan *sheet, sheetsOfWorker)}
-	for range sheetsOfWorker {
-		s := &sheet{worker: worker}
-		for _, k := range records {
-			s.latency[k] = NewLatencies()
-		}
-		c.spare <- s
-	}
-	c.sheet = <-c.spare
+	c := &recorder{worker: worker, kinds: records, out: out, spare: make(chan *sheet, sheetsOfWorker)}
+	c.sheet = c.empty()
 	c.sheet.second, c.until, c.span = beforehand, never, span{never, never, never}
 	return c
+}
+
+// empty returns a sheet to write on: a new one, when none has come back and there are not too many.
+func (c *recorder) empty() *sheet {
+	if c.made == sheetsOfWorker {
+		return <-c.spare
+	}
+	select {
+	case s := <-c.spare:
+		return s
+	default:
+	}
+	c.made++
+	s := &sheet{worker: c.worker}
+	for _, k := range c.kinds {
+		s.latency[k] = NewLatencies()
+	}
+	return s
 }
 
 // beforehand is the second of all that happens before the schedule begins: a backlog produced in advance. It is counted, not
@@ -85,7 +98,7 @@ func (c *recorder) start(s span, now time.Duration) {
 }
 
 func (c *recorder) open(now time.Duration) {
-	c.sheet = <-c.spare
+	c.sheet = c.empty()
 	c.sheet.second = c.span.second(now)
 	c.until = c.span.end(c.sheet.second)
 }

@@ -150,7 +150,7 @@ func (r *run) driver() driver {
 	return newReal(r)
 }
 
-// enter tells where the run stands. The collector calls Live from drive on until it has ended, and nobody else meanwhile.
+// enter tells where the run stands. While drive runs, publish does.
 func (r *run) enter(phase string) {
 	r.phase.Store(phase)
 	if r.setup.Live != nil && phase != "drain" {
@@ -169,7 +169,9 @@ func (r *run) drive(ctx context.Context, d driver) (*watch, error) {
 	w := r.watch(ctx)
 	r.collect.observe = w.second
 	if r.setup.Live != nil {
-		r.collect.publish = r.publish
+		tell, stop := r.publish()
+		r.collect.publish = tell
+		defer stop()
 	}
 	collected := make(chan struct{})
 	go func() { r.collect.run(r.span); close(collected) }()
@@ -203,18 +205,36 @@ func (r *run) drive(ctx context.Context, d driver) (*watch, error) {
 	return w, err
 }
 
-// publish tells the onlooker of a second.
-func (r *run) publish(s Second) {
+// publish tells the onlooker of a second, on a goroutine of his own: one who is slow misses seconds and holds up nobody.
+func (r *run) publish() (tell func(Second), stop func()) {
+	seconds, done := make(chan Live, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		for l := range seconds {
+			r.setup.Live(l)
+		}
+	}()
+	tell = func(s Second) {
+		select {
+		case seconds <- r.stand(s):
+		default:
+		}
+	}
+	return tell, func() { close(seconds); <-done }
+}
+
+// stand is where the run stands after a second.
+func (r *run) stand(s Second) Live {
 	phase := r.phase.Load().(string)
 	if phase == "" {
 		if phase = "measure"; s.Second < 0 {
 			phase = "warm-up"
 		}
 	}
-	r.setup.Live(Live{
+	return Live{
 		Phase: phase, Elapsed: r.span.end(s.Second) - r.span.begin, Total: r.span.to - r.span.begin,
 		Second: s, Errors: r.errors.n.Load(), Verified: r.consumed(),
-	})
+	}
 }
 
 // consumed is how many records have come, of all groups.

@@ -127,6 +127,12 @@ func (s Spec) Validate() error {
 			errs = append(errs, errors.New(c.say))
 		}
 	}
-	_, err := newWorkload(s, 0)
+	w, err := newWorkload(s, 0)
+	if err == nil && s.Mode == "raw" && w.sizes.Mean()*float64(s.BatchRecords) > largestBatch {
+		err = fmt.Errorf("a batch of %d records of %.0f bytes has more than %d bytes, the most that is written beforehand: give fewer or smaller records", s.BatchRecords, w.sizes.Mean(), largestBatch)
+	}
 	return errors.Join(append(errs, err)...)
 }
+
+// largestBatch bounds what a run keeps in memory, also with the largest of records.
+const largestBatch = 64 << 20

@@ -75,7 +75,7 @@ func TestTemplateIsABatch(t *testing.T) {
 func TestSendingDoesNotAllocate(t *testing.T) {
 	ts, s := templatesOf(t, Spec{BatchRecords: 10, Keys: "zipf:1000:0.9", Partitions: 4})
 	w, _ := newWorkload(s, 1)
-	d := newDealer(s, w, 0)
+	d := newDealer(s, w, newKeyStock(s, w), 0)
 	r := newCollector().recorder(produceKind, serviceKind, slipKind)
 	r.span = span{0, 0, never}
 	tr := newTracker(0, 0, 7, 1, 0)
@@ -123,7 +123,7 @@ func TestDealer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := newDealer(s, w, 2)
+		d := newDealer(s, w, newKeyStock(s, w), 2)
 		seen := make([]int, s.Partitions)
 		for i := range 1000 {
 			partition, keys := d.batch(nil)
