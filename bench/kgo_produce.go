@@ -24,7 +24,9 @@ type kgoProducer struct {
 	values *Values
 	seal   sealer
 	meter  meter
-	room   chan *parcel // as many as the client may hold
+	window int          // records that the client may hold
+	made   int          // parcels, at most that many
+	room   chan *parcel // those that are free
 
 	schedule, ahead *Schedule     // the same times: of what is sent next, and of what is only counted as due
 	turn            int           // of records without a key: a batch's worth of them goes to one partition
@@ -47,12 +49,25 @@ type parcel struct {
 	done     func(*kgo.Record, error)
 }
 
-// A client holds at most so many records, and no more bytes than this: as Kafka's own producer does, whose buffer has 32 MiB.
+// A client holds at most so many records, and no more bytes than Kafka's own producer does, whose buffer has 32 MiB. All of them
+// together hold no more than this either.
 const (
-	kgoBufferBytes   = 32 << 20
-	kgoBufferRecords = 100_000
-	kgoFewestRecords = 16
+	kgoBufferBytes    = 32 << 20
+	kgoBufferRecords  = 100_000
+	kgoBuffersBytes   = 256 << 20
+	kgoBuffersRecords = 1_000_000
+	kgoFewestRecords  = 16
 )
+
+// kgoWindow is how many records of such a mean size a client may hold.
+func kgoWindow(s Spec, mean int) int {
+	bytes, records := min(kgoBufferBytes, kgoBuffersBytes/s.Producers), min(kgoBufferRecords, kgoBuffersRecords/s.Producers)
+	window := min(bytes/mean, records)
+	if s.Rate == 0 { // without a schedule a deep buffer would only be a long queue
+		window = min(window, s.BatchRecords*(s.InFlight+1)*s.Partitions)
+	}
+	return max(window, kgoFewestRecords)
+}
 
 func newKgoProducer(ctx context.Context, r *run, id int) (*kgoProducer, error) {
 	draw, err := newWorkload(r.spec, id)
@@ -74,17 +89,9 @@ func newKgoProducer(ctx context.Context, r *run, id int) (*kgoProducer, error) {
 			p.rec.sheet.latency[serviceKind].Record(d)
 		}
 	}
-	mean := int(draw.sizes.Mean()) + KeySize + recordOverhead
-	window := min(max(kgoBufferBytes/mean, kgoFewestRecords), kgoBufferRecords)
-	if r.spec.Rate == 0 { // without a schedule a deep buffer would only be a long queue
-		window = min(window, max(kgoFewestRecords, r.spec.BatchRecords*(r.spec.InFlight+1)*r.spec.Partitions))
-	}
-	p.room = make(chan *parcel, window)
-	for range window {
-		p.room <- p.newParcel()
-	}
-	p.client, err = p.connect(window, mean)
-	if err != nil {
+	p.window = kgoWindow(r.spec, int(draw.sizes.Mean())+p.recordOverhead())
+	p.room = make(chan *parcel, p.window)
+	if p.client, err = p.connect(); err != nil {
 		return nil, err
 	}
 	if err := p.client.Ping(ctx); err != nil {
@@ -94,21 +101,37 @@ func newKgoProducer(ctx context.Context, r *run, id int) (*kgoProducer, error) {
 	return p, nil
 }
 
-// recordOverhead is about what a batch adds to a key and a value.
-const recordOverhead = 16
+// recordOverhead is at most what a record's key and its lengths add to its value.
+func (p *kgoProducer) recordOverhead() int {
+	const lengths = 12
+	if p.draw.keys.None() {
+		return lengths
+	}
+	return KeySize + lengths
+}
 
-// smallestBatch is the least that franz-go takes for ProducerBatchMaxBytes.
-const smallestBatch = 512
+// Bounds of a client's batches, in bytes. franz-go takes nothing less than the first, and knows no limit of records: a batch has as
+// many as asked for when they are all of one size.
+const (
+	kgoSmallestBatch = 512
+	kgoLargestBatch  = 64 << 20
+	kgoBatchOverhead = 70
+)
 
-func (p *kgoProducer) connect(window, mean int) (*kgo.Client, error) {
-	batch := max(p.spec.BatchRecords*mean+batchOverhead, p.draw.sizes.Max()+KeySize+batchOverhead, smallestBatch)
+func (p *kgoProducer) batchBytes() int32 {
+	sizes, overhead := p.draw.sizes, p.recordOverhead()
+	n := max(float64(p.spec.BatchRecords)*(sizes.Mean()+float64(overhead)), float64(sizes.Max()+overhead)) + kgoBatchOverhead
+	return int32(min(max(n, kgoSmallestBatch), kgoLargestBatch))
+}
+
+func (p *kgoProducer) connect() (*kgo.Client, error) {
 	opts := []kgo.Opt{
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.RequiredAcks(map[string]kgo.Acks{"all": kgo.AllISRAcks(), "1": kgo.LeaderAck(), "0": kgo.NoAck()}[p.spec.Acks]),
 		kgo.ProducerLinger(p.spec.Linger),
-		kgo.ProducerBatchMaxBytes(int32(batch)),
+		kgo.ProducerBatchMaxBytes(p.batchBytes()),
 		kgo.ProducerBatchCompression(kgoCodecs[p.spec.Codec]),
-		kgo.MaxBufferedRecords(window + 1), // never reached: the window is the room
+		kgo.MaxBufferedRecords(p.window + 1), // never reached: the window is the room
 		kgo.RecordDeliveryTimeout(answerTimeout),
 		kgo.WithHooks(&p.meter),
 	}
@@ -118,9 +141,6 @@ func (p *kgoProducer) connect(window, mean int) (*kgo.Client, error) {
 	o := Options{Brokers: p.setup.Target.Brokers, Client: p.setup.Client}
 	return o.client(opts...)
 }
-
-// batchOverhead is a batch's header and the room a record may need beyond recordOverhead.
-const batchOverhead = 128
 
 var kgoCodecs = map[string]kgo.CompressionCodec{
 	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
@@ -227,7 +247,10 @@ func (p *kgoProducer) take(ctx context.Context, due time.Duration) *parcel {
 		p.full = false
 		return c
 	default:
-		p.full = true
+		if p.full = p.made == p.window; !p.full {
+			p.made++
+			return p.newParcel()
+		}
 	}
 	defer func() {
 		p.freed = p.clock.now()
@@ -340,7 +363,7 @@ func (p *kgoProducer) settle(ctx context.Context) {
 	if err := p.client.Flush(ctx); err != nil {
 		p.client.Close() // ends the wait for what may have been sent and cannot be called back
 	}
-	for range cap(p.room) { // each promise returns its parcel last
+	for range p.made { // each promise returns its parcel last
 		<-p.room
 	}
 }
