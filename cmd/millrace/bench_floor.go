@@ -112,9 +112,8 @@ func (f *floorFlags) run(c *cobra.Command, args []string) error {
 		spec := cell.Spec
 		spec.Name, spec.Warmup, spec.Duration = cell.Name, min(time.Second, f.duration/2), f.duration
 		for _, variant := range f.variants {
-			o := childOptions{name: "floor", parent: f.dataDir, cpus: where.server, args: []string{"bench", "floor-server", "--variant", variant}}
-			err := withChild(c.Context(), o, func(ctx context.Context, server *child) error {
-				r, err := runner.run(ctx, bench.Target{Name: variant, Brokers: []string{server.address}, Pids: []int{server.cmd.Process.Pid}}, spec)
+			err := withChild(c.Context(), floorChild(variant, f.dataDir, where), func(ctx context.Context, server *child) error {
+				r, err := runner.run(ctx, server.target(variant), spec)
 				results = append(results, r)
 				return err
 			})
@@ -174,6 +173,11 @@ func printFloor(w io.Writer, results []*bench.Result) error {
 		rows = append(rows, append(row, state))
 	}
 	return printTable(w, rows)
+}
+
+// floorChild is a process that serves a variant.
+func floorChild(variant, dataDir string, where place) childOptions {
+	return childOptions{name: "floor", parent: dataDir, cpus: where.server, args: []string{"bench", "floor-server", "--variant", variant}}
 }
 
 // newFloorServer is the child of bench floor.

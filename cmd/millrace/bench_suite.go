@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/bench"
+	"github.com/millrace/millrace/bench/floor"
 	"github.com/millrace/millrace/bench/report"
 	"github.com/millrace/millrace/bench/trial"
 )
@@ -39,6 +40,7 @@ reordered or changed, and 4 when a workload has no figures that count.`,
 	c.Flags().DurationVar(&f.suite.Settle, "settle", time.Second, "pause before each run")
 	c.Flags().BoolVar(&f.suite.Warm, "warm", false, "warm the brokers up first, a minute at least and until what a request costs no longer falls: for a JVM")
 	c.Flags().StringArrayVar(&f.targets, "target", nil, "a running broker, NAME=HOST:PORT; repeatable; of several called floor/VARIANT each workload takes the best")
+	c.Flags().BoolVar(&f.floor, "floor", false, "compare with the floor, too: every variant of bench floor is started beside the targets")
 	c.Flags().StringArrayVar(&f.starts, "start", nil, "NAME=COMMAND that starts such a broker in the foreground, with {dir} and {port} in it; workloads that start one need it")
 	end()
 	f.own = addTargetFlags(c)
@@ -72,12 +74,12 @@ func suiteName(args []string) string {
 }
 
 type suiteFlags struct {
-	suite                  trial.Suite
-	cells, targets, starts []string
-	own                    *targetFlags
-	output, live           *string
-	html, dir              string
-	resume, allowDisturbed bool
+	suite                         trial.Suite
+	cells, targets, starts        []string
+	own                           *targetFlags
+	output, live                  *string
+	html, dir                     string
+	resume, allowDisturbed, floor bool
 }
 
 func (f *suiteFlags) run(c *cobra.Command, args []string) (err error) {
@@ -98,8 +100,12 @@ func (f *suiteFlags) run(c *cobra.Command, args []string) (err error) {
 	runner := runner{live: *f.live, command: asTyped(c, args)}
 	s.Run, s.Progress, s.Allow = runner.run, runner.step, f.allowDisturbed
 	var found *trial.SuiteResult
-	do := func(ctx context.Context, targets []trial.Subject, n *namedTargets) (err error) {
-		s.Targets = targets
+	do := func(ctx context.Context, targets []bench.Target, n *namedTargets) (err error) {
+		starts, err := f.startCommands(c, targets)
+		if err != nil {
+			return err
+		}
+		s.Targets = trial.Subjects(targets, starts)
 		s.Configs = func(t bench.Target, durability string) (map[string]string, error) {
 			return n.promise(t, durability), nil
 		}
@@ -147,69 +153,76 @@ func chosenCells(suite string, names []string) ([]trial.Cell, error) {
 	return some, nil
 }
 
+// onTargets runs a suite on targets, of which some are ours.
+type onTargets func(context.Context, []bench.Target, *namedTargets) error
+
 // onNamed runs the suite on the brokers of --target.
-func (f *suiteFlags) onNamed(c *cobra.Command, do func(context.Context, []trial.Subject, *namedTargets) error) error {
+func (f *suiteFlags) onNamed(c *cobra.Command, do onTargets) error {
 	for _, flag := range append(ownOnly, "brokers", "pid") {
 		if c.Flags().Changed(flag) && !(flag == "brokers" && fromEnvironment(f.own.client.brokers)) {
 			return usage(c, fmt.Errorf("--%s is for a single broker, and --target names others", flag))
 		}
 	}
-	starts, err := f.startCommands(c)
-	if err != nil {
-		return err
-	}
 	n := &namedTargets{timeout: f.own.client.timeout, place: f.own.place, ours: map[string]bool{}}
-	return n.with(c, f.targets, func(ctx context.Context, targets []bench.Target) error {
-		for name := range starts {
-			if !slices.ContainsFunc(targets, func(t bench.Target) bool { return t.Name == name }) {
-				return usage(c, fmt.Errorf("--start %s=...: there is no such target", name))
+	return n.with(c, f.targets, func(ctx context.Context, targets []bench.Target) error { return f.withFloor(ctx, c, targets, n, do) })
+}
+
+// onOne runs the suite on the broker of -b, or on one of our own.
+func (f *suiteFlags) onOne(c *cobra.Command, do onTargets) error {
+	return f.own.with(c, func(ctx context.Context, t bench.Target) (err error) {
+		n := &namedTargets{place: f.own.place, ours: map[string]bool{t.Name: true}}
+		if len(f.own.client.brokers) > 0 {
+			if n.ours[t.Name], err = f.own.client.isMillrace(ctx); err != nil {
+				return err
 			}
 		}
-		return do(ctx, trial.Subjects(targets, starts), n)
+		return f.withFloor(ctx, c, []bench.Target{t}, n, do)
 	})
 }
 
-// startCommands are those of --start, by the targets' names.
-func (f *suiteFlags) startCommands(c *cobra.Command) (map[string][]string, error) {
+// withFloor starts the variants of the floor, when they are wanted; they come first, since the last target is the one compared.
+func (f *suiteFlags) withFloor(ctx context.Context, c *cobra.Command, targets []bench.Target, n *namedTargets, do onTargets) error {
+	if !f.floor {
+		return do(ctx, targets, n)
+	}
+	where, err := n.place.read(c)
+	if err != nil {
+		return err
+	}
+	var start func(ctx context.Context, left []string, started []bench.Target) error
+	start = func(ctx context.Context, left []string, started []bench.Target) error {
+		if len(left) == 0 {
+			return do(ctx, append(started, targets...), n)
+		}
+		return withChild(ctx, floorChild(left[0], f.own.dataDir, where), func(ctx context.Context, server *child) error {
+			return start(ctx, left[1:], append(started, server.target("floor/"+left[0])))
+		})
+	}
+	return start(ctx, floor.Variants, nil)
+}
+
+// startCommands are those of --start, and that of a broker of our own, by the targets' names.
+func (f *suiteFlags) startCommands(c *cobra.Command, targets []bench.Target) (map[string][]string, error) {
 	commands := map[string][]string{}
+	if len(f.own.client.brokers)+len(f.targets) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		commands[ownName] = []string{self, "server", "--port", "{port}", "--data-dir", "{dir}"}
+	}
 	for _, text := range f.starts {
-		name, command, ok := strings.Cut(text, "=")
+		name, command, _ := strings.Cut(text, "=")
 		words := strings.Fields(command)
-		if !ok || name == "" || len(words) == 0 || !strings.Contains(command, "{port}") {
+		if len(words) == 0 || !strings.Contains(command, "{port}") {
 			return nil, usage(c, fmt.Errorf("--start %s: want NAME=COMMAND with {port} and {dir} in it", text))
+		}
+		if !slices.ContainsFunc(targets, func(t bench.Target) bool { return t.Name == name }) {
+			return nil, usage(c, fmt.Errorf("--start %s=...: there is no such target", name))
 		}
 		commands[name] = words
 	}
 	return commands, nil
-}
-
-// onOne runs the suite on the broker of -b, or on one of our own.
-func (f *suiteFlags) onOne(c *cobra.Command, do func(context.Context, []trial.Subject, *namedTargets) error) error {
-	starts, err := f.startCommands(c)
-	if err != nil {
-		return err
-	}
-	return f.own.with(c, func(ctx context.Context, t bench.Target) (err error) {
-		n := &namedTargets{ours: map[string]bool{}}
-		subject := trial.Subject{Target: t}
-		if len(f.own.client.brokers) == 0 {
-			self, err := os.Executable()
-			if err != nil {
-				return err
-			}
-			n.ours[t.Name] = true
-			subject.Start = []string{self, "server", "--port", "{port}", "--data-dir", "{dir}"}
-		} else if n.ours[t.Name], err = f.own.client.isMillrace(ctx); err != nil {
-			return err
-		}
-		for name, command := range starts {
-			if name != t.Name {
-				return usage(c, fmt.Errorf("--start %s=...: the only target is called %q", name, t.Name))
-			}
-			subject.Start = command
-		}
-		return do(ctx, []trial.Subject{subject}, n)
-	})
 }
 
 // results are all that were run.

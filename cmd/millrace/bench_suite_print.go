@@ -65,7 +65,7 @@ func suiteRemarks(cell trial.CellResult, target string) (why []string) {
 	if cell.Error != "" {
 		why = append(why, cell.Error)
 	}
-	if last := lastOf(cell, target); last != nil && cell.Figures[target] == nil {
+	if last := lastOf(cell, target); last != nil {
 		state, because := stateOf(last)
 		for _, b := range because {
 			why = append(why, state+", "+b)

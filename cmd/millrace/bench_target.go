@@ -76,12 +76,15 @@ func (t *targetFlags) with(c *cobra.Command, f func(context.Context, bench.Targe
 	return f(c.Context(), target)
 }
 
+// ownName is what a broker of our own is called in tables and files.
+const ownName = "millrace"
+
 func (t *targetFlags) withOwn(c *cobra.Command, where place, f func(context.Context, bench.Target) error) error {
 	if err := pinSelf(where.client); err != nil {
 		return err
 	}
 	o := childOptions{name: "bench", parent: t.dataDir, cpus: where.server, args: []string{"server", "-o", "millrace.durability=" + t.durability}}
 	return withChild(c.Context(), o, func(ctx context.Context, own *child) error {
-		return f(ctx, bench.Target{Name: "millrace", Brokers: []string{own.address}, Pids: []int{own.cmd.Process.Pid}})
+		return f(ctx, own.target(ownName))
 	})
 }

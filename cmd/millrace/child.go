@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/millrace/millrace/bench"
 )
 
 var errBrokerEnded = errors.New("the broker went away")
@@ -117,6 +119,11 @@ func withChild(ctx context.Context, o childOptions, f func(context.Context, *chi
 		return c.explain(err)
 	}
 	return nil
+}
+
+// target is the child as one that is measured.
+func (c *child) target(name string) bench.Target {
+	return bench.Target{Name: name, Brokers: []string{c.address}, Pids: []int{c.cmd.Process.Pid}}
 }
 
 // explain adds the end of the broker's log to an error, when the broker has ended by itself.
