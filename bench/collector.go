@@ -29,9 +29,12 @@ type collector struct {
 type tally struct {
 	sum     sheet
 	latency [2]*Latencies // produce and end to end
+	slip    *Latencies
 }
 
-func newTally() *tally { return &tally{latency: [2]*Latencies{NewLatencies(), NewLatencies()}} }
+func newTally() *tally {
+	return &tally{latency: [2]*Latencies{NewLatencies(), NewLatencies()}, slip: NewLatencies()}
+}
 
 func newCollector() *collector {
 	c := &collector{in: make(chan *sheet, 16), open: map[int]*tally{}}
@@ -99,6 +102,9 @@ func (c *collector) add(s *sheet) {
 			l.Merge(from)
 		}
 	}
+	if from := s.latency[slipKind]; from != nil {
+		t.slip.Merge(from)
+	}
 }
 
 func (s *sheet) plus(o *sheet) {
@@ -143,7 +149,7 @@ func (c *collector) advance() {
 func (t *tally) second(n int) Second {
 	s := Second{
 		Second: n, Asked: float64(t.sum.asked), Acked: t.sum.acked, Consumed: t.sum.consumed, Bytes: t.sum.bytes, Backlog: t.sum.backlog,
-		Produce: percentiles(t.latency[produceKind]), EndToEnd: percentiles(t.latency[endToEndKind]),
+		Produce: percentiles(t.latency[produceKind]), EndToEnd: percentiles(t.latency[endToEndKind]), Slip: t.slip.Summary().P99,
 	}
 	switch {
 	case s.EndToEnd != nil:

@@ -76,11 +76,14 @@ const (
 	heldShare = 0.995
 )
 
+// mayBeLate is by how much, in ms at p99, the generator may be late where the latency's p99 is that.
+func mayBeLate(produce float64) float64 { return max(slipFloor, slipShare*produce) }
+
 // judge finds out whether the figures are the broker's: whether the generator kept its own schedule and had time to spare.
 func (r *Result) judge() {
 	l := &r.Load
 	if slip, produce := r.Latency[LatencySlip], r.Latency[LatencyProduce]; slip != nil && produce != nil {
-		if limit := max(slipFloor, slipShare*produce.P99); slip.P99 > limit {
+		if limit := mayBeLate(produce.P99); slip.P99 > limit {
 			r.Invalid = append(r.Invalid, fmt.Sprintf("the generator was late by %.3g ms at p99, more than %.3g ms: give it more of the machine, or ask for less", slip.P99, limit))
 		}
 	}

@@ -104,12 +104,16 @@ type Second struct {
 	Produce  map[string]float64 `json:"produce_ms,omitempty"` // p50, p99, p99.9, max
 	EndToEnd map[string]float64 `json:"e2e_ms,omitempty"`
 	Heat     []int64            `json:"heat,omitempty"` // e2e (else produce) counts by HeatBounds
+	Slip     float64            `json:"slip_p99_ms,omitempty"`
 	Hiccup   float64            `json:"hiccup_max_ms"`
 
 	BrokerCPU  float64 `json:"broker_cpu,omitempty"` // cores
 	BrokerAnon int64   `json:"broker_rss_anon,omitempty"`
 	OwnCPU     float64 `json:"generator_cpu"`
 }
+
+// Late reports whether the generator was later in this second than it may be; see Result.Invalid.
+func (s *Second) Late() bool { return s.Slip > mayBeLate(s.Produce["p99"]) }
 
 // Sound reports whether the result may be quoted.
 func (r *Result) Sound() bool {

@@ -184,6 +184,8 @@ func stateOf(r *bench.Result) (state string, why []string) {
 	switch {
 	case !r.Verdict.Intact():
 		return "NOT VERIFIED", append([]string{r.Verdict.String()}, r.Verdict.Examples...)
+	case r.Errors > 0:
+		return "ERRORS", append([]string{counted(int(r.Errors), "request") + " failed"}, r.Verdict.Examples...)
 	case len(r.Invalid) > 0:
 		return "INVALID", append(slices.Clone(r.Invalid), r.Disturbed...)
 	case len(r.Disturbed) > 0:

@@ -18,6 +18,7 @@ const liveHistory = 60
 // liveView is what is shown of a run while it lasts.
 type liveView struct {
 	title string
+	open  bool      // at a rate that was asked for
 	cores int       // that the generator may use
 	tail  []float64 // p99 in ms of the last seconds: end to end, else produce
 }
@@ -47,7 +48,7 @@ func (v *liveView) render(l bench.Live, width int, coloured bool) []string {
 	s := l.Second
 	lines := []string{cut(v.title, width), v.bar(l, width)}
 	asked := "as fast as it answers"
-	if s.Asked > 0 {
+	if v.open {
 		asked = thousands(int64(s.Asked+0.5)) + "/s asked"
 	}
 	lines = append(lines, cut(fmt.Sprintf("rate      %s, %s/s done, %.1f MB/s, backlog %s", asked, thousands(s.Acked), float64(s.Bytes)/1e6, thousands(s.Backlog)), width))
@@ -81,7 +82,10 @@ func (v *liveView) render(l bench.Live, width int, coloured bool) []string {
 
 // bound says why the generator is what holds the run up, when it is.
 func (v *liveView) bound(l bench.Live) string {
-	if l.Second.OwnCPU > 0.95*float64(v.cores) {
+	switch {
+	case l.Second.Late():
+		return fmt.Sprintf("GENERATOR LATE BY %s ms", milliseconds(l.Second.Slip))
+	case l.Second.OwnCPU > 0.95*float64(v.cores):
 		return "GENERATOR IS THE BOTTLENECK"
 	}
 	return ""
@@ -104,7 +108,7 @@ func (v *liveView) line(l bench.Live) string {
 	s := l.Second
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, %s %s/s", v.title, l.Elapsed.Round(time.Second), l.Phase, thousands(s.Acked))
-	if s.Asked > 0 {
+	if v.open {
 		fmt.Fprintf(&b, " of %s/s", thousands(int64(s.Asked+0.5)))
 	}
 	fmt.Fprintf(&b, ", %.1f MB/s, backlog %s", float64(s.Bytes)/1e6, thousands(s.Backlog))

@@ -23,7 +23,7 @@ func aSecond() bench.Live {
 }
 
 func TestLiveViewOfASecond(t *testing.T) {
-	v := liveView{title: "workload (10k/s constant, 1000 bytes, 1 partition, acks=all)", cores: 2}
+	v := liveView{title: "workload (10k/s constant, 1000 bytes, 1 partition, acks=all)", open: true, cores: 2}
 	for _, p99 := range []float64{1, 2, 8, 0} {
 		l := aSecond()
 		l.Second.EndToEnd["p99"] = p99
@@ -52,7 +52,7 @@ func TestLiveViewFitsItsTerminal(t *testing.T) {
 	l := aSecond()
 	l.Second.Backlog, l.Second.Asked, l.Second.Acked, l.Second.Bytes, l.Errors = 1<<60, 1<<50, 1<<50, 1<<60, 1<<40
 	l.Second.OwnCPU = 1.99
-	v := liveView{title: strings.Repeat("a long name ", 20), cores: 2}
+	v := liveView{title: strings.Repeat("a long name ", 20), open: true, cores: 2}
 	for range 200 {
 		v.add(l)
 	}
@@ -83,6 +83,15 @@ func TestLiveViewWarnsInRed(t *testing.T) {
 	}
 	if text := strings.Join(v.render(l, 79, false), "\n"); strings.Contains(text, "\x1b") {
 		t.Errorf("coloured though it may not be:\n%q", text)
+	}
+	late := aSecond()
+	late.Second.Slip = 1.4
+	if text := strings.Join(v.render(late, 79, true), "\n"); !strings.Contains(text, "\x1b[31mcpu       GENERATOR LATE BY 1.400 ms: broker") {
+		t.Errorf("the view is\n%q", text)
+	}
+	late.Second.Slip = 0.9
+	if text := v.line(late); strings.Contains(text, "LATE") {
+		t.Errorf("late by little: %s", text)
 	}
 	if !strings.Contains(v.line(l), "GENERATOR IS THE BOTTLENECK") {
 		t.Errorf("the line is\n%s", v.line(l))

@@ -130,6 +130,8 @@ func (r *resultFlags) judge(results []*bench.Result) error {
 		switch {
 		case !result.Verdict.Intact():
 			lost = append(lost, name+result.Verdict.String())
+		case result.Errors > 0:
+			lost = append(lost, name+counted(int(result.Errors), "request")+" failed: "+strings.Join(result.Verdict.Examples, "; "))
 		case r.allowDisturbed && len(result.Disturbed) > 0: // which is why a generator may have been late, too
 		case len(result.Invalid) > 0:
 			unsound = append(unsound, name+"the generator was the bottleneck: "+strings.Join(result.Invalid, "; "))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -73,7 +74,7 @@ type runner struct {
 }
 
 func (r *runner) run(ctx context.Context, t bench.Target, spec bench.Spec) (*bench.Result, error) {
-	s := newScreen(r.live, title(t.Name, spec), os.Stderr)
+	s := newScreen(r.live, title(t.Name, spec), spec.Rate > 0 || strings.HasPrefix(spec.Arrivals, "trace:"), os.Stderr)
 	defer s.close()
 	result, err := bench.Run(ctx, bench.Setup{Target: t, Pids: t.Pids, Command: r.command, Version: versionString(), Live: s.show, Keep: r.keep}, spec)
 	if err != nil && ctx.Err() != nil {

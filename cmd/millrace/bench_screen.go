@@ -38,14 +38,15 @@ func checkLive(c *cobra.Command, mode string) error {
 	return nil
 }
 
-func newScreen(mode, title string, out *os.File) *screen {
+// newScreen is for one run. open says that it is one at a stated rate.
+func newScreen(mode, title string, open bool, out *os.File) *screen {
 	if mode == "auto" {
 		mode = "plain"
 		if _, height := size(out); interactive(out) && height > liveLines {
 			mode = "view"
 		}
 	}
-	s := &screen{view: liveView{title: title, cores: runtime.GOMAXPROCS(0)}, out: out, mode: mode, coloured: colours(out), next: plainEvery}
+	s := &screen{view: liveView{title: title, open: open, cores: runtime.GOMAXPROCS(0)}, out: out, mode: mode, coloured: colours(out), next: plainEvery}
 	if mode == "view" {
 		before := atSecondSignal
 		atSecondSignal = func() { fmt.Fprint(out, showCursor); before() }
