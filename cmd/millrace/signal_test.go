@@ -329,3 +329,24 @@ func TestKilledDemoTakesItsBrokerWithIt(t *testing.T) {
 		}
 	}
 }
+
+// A run that is ended leaves neither its broker nor its directory behind.
+func TestInterruptedBenchPutsItsBrokerAway(t *testing.T) {
+	dir := t.TempDir()
+	b := launch(t, nil, "bench", "run", "--rate", "100", "--duration", "1m", "--live", "plain")
+	b.Env = append(os.Environ(), "TMPDIR="+dir)
+	b.run(t)
+	b.stderr.wait(t, "verified") // the first line, after five seconds
+	running, _ := filepath.Glob(filepath.Join(dir, "millrace-bench-*", "ports.json"))
+	if len(running) != 1 {
+		t.Errorf("brokers: %v", running)
+	}
+	b.signal(t, syscall.SIGINT)
+	b.ends(t, 130)
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("it leaves %v behind", left)
+	}
+	if out := b.stdout.all.String(); out != "" {
+		t.Errorf("a result of a run that was not done:\n%s", out)
+	}
+}
