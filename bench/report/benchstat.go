@@ -17,9 +17,21 @@ func Benchstat(w io.Writer, results []*bench.Result) error {
 	var lines strings.Builder
 	var units []unit
 	settings := map[string]string{}
+	rates := map[string]map[float64]bool{}
+	for _, r := range results {
+		cell, _ := name(r)
+		if rates[cell] == nil {
+			rates[cell] = map[float64]bool{}
+		}
+		rates[cell][r.Spec.Rate] = true
+	}
 	for _, r := range results {
 		cell, target := name(r)
-		for _, c := range [][2]string{{"target", target}, {"durability", r.Target.Durability}, {"acks", r.Spec.Acks}} {
+		if len(rates[cell]) > 1 { // of a sweep: runs at different rates are not repetitions
+			cell += fmt.Sprintf("@%.0f", r.Spec.Rate)
+		}
+		mode, _, _ := strings.Cut(r.Target.Durability, " ") // how a broker comes by it stands behind
+		for _, c := range [][2]string{{"target", target}, {"durability", mode}, {"acks", r.Spec.Acks}} {
 			if value := oneLine(c[1]); settings[c[0]] != value {
 				fmt.Fprintf(&lines, "%s: %s\n", c[0], value)
 				settings[c[0]] = value

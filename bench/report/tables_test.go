@@ -64,6 +64,17 @@ func TestSeriesHasARowForEachSecond(t *testing.T) {
 	}
 }
 
+// benchstat takes lines of one name for repetitions.
+func TestRatesOfASweepAreNoRepetitions(t *testing.T) {
+	faster := run()
+	faster.Spec.Rate = 20000
+	var b strings.Builder
+	if err := Benchstat(&b, []*bench.Result{run(), faster}); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, b.String(), "BenchmarkMillrace/L1@10000-1 ", "BenchmarkMillrace/L1@20000-1 ")
+}
+
 func TestBenchstatLinesAreThoseOfSoundResults(t *testing.T) {
 	other, bad := run(), run()
 	other.Target.Name, other.Spec.Name = "millrace", "two words/10"
@@ -74,7 +85,7 @@ func TestBenchstatLinesAreThoseOfSoundResults(t *testing.T) {
 	}
 	contains(t, b.String(),
 		"Unit records/s better=higher\n", "Unit e2e-p99.9-ns better=lower\n", "Unit cpu-s/GB better=lower\n",
-		"target: kafka\ndurability: os (page cache, no flush)\nacks: all\nBenchmarkMillrace/L1-1 100000 100100 ns/op 9.99 MB/s 9990 records/s ",
+		"target: kafka\ndurability: os\nacks: all\nBenchmarkMillrace/L1-1 100000 100100 ns/op 9.99 MB/s 9990 records/s ",
 		" 0.4 cores 40 cpu-s/GB 400000 cpu-ns/request 9e+08 rss-anon-B\nBenchmarkMillrace/L1-1 ", // the settings once
 		"\ntarget: millrace\nBenchmarkMillrace/two_words_10-1 ",
 		"# left out: L1: INVALID: slip p99\n")
