@@ -11,6 +11,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,28 @@ func cannedReport(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return "file://" + path
+}
+
+// TestReportIsWholeWithoutScripts takes them away: what is said and drawn is still there.
+func TestReportIsWholeWithoutScripts(t *testing.T) {
+	address := cannedReport(t)
+	b := openBrowser(t)
+	count := func() (seen [3]int) {
+		b.evaluate(`[[...document.querySelectorAll('svg.chart')].filter(c => c.getClientRects().length > 0).length,
+			document.querySelectorAll('td').length, document.querySelectorAll('svg title').length]`, &seen)
+		return seen
+	}
+	b.show(address, 1000, "light")
+	with := count()
+	b.call("Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
+	b.show(address, 1000, "light")
+	without := count()
+	if with[0] != without[0] || with[1] != without[1] || with[2] != 0 || without[2] < 100 { // the script takes the titles over
+		t.Errorf("charts, cells and titles: %v with scripts, %v without", with, without)
+	}
+	for _, c := range b.complaints(address) {
+		t.Error(c)
+	}
 }
 
 // TestReportInABrowser opens the benchmark report as a reader would, at a telephone's and at a desk's width, light and dark: nothing is
@@ -105,6 +128,22 @@ func TestReportInABrowser(t *testing.T) {
 				t.Errorf("a picture of %v, the page is %d x %d", got, page.Wide, page.Height)
 			}
 			pictures[scheme] = picture
+		}
+		var did struct {
+			Tip     string
+			Hidden  bool
+			Pressed string
+		}
+		b.evaluate(`(() => {
+			const shown = [...document.querySelectorAll('svg.chart')].filter(c => c.getClientRects().length > 0);
+			const hit = shown.flatMap(c => [...c.querySelectorAll('.hit')])[0], key = shown.flatMap(c => [...c.querySelectorAll('.toggle')])[0];
+			hit.dispatchEvent(new PointerEvent('pointermove', {clientX: 20, clientY: 20}));
+			key.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}));
+			const mark = key.ownerSVGElement.querySelector('.curve.s' + key.dataset.series + ':not(.key *)');
+			return {Tip: document.getElementById('tip').textContent, Hidden: getComputedStyle(mark).display === 'none', Pressed: key.getAttribute('aria-pressed')};
+		})()`, &did)
+		if !strings.Contains(did.Tip, "second") || !strings.Contains(did.Tip, "largest hiccup") || !did.Hidden || did.Pressed != "false" {
+			t.Errorf("%d wide: over a second stands %q; a legend that was pressed hides its line: %v, and says so: %q", width, did.Tip, did.Hidden, did.Pressed)
 		}
 		light, _, _, _ := pictures["light"].At(2, 2).RGBA()
 		dark, _, _, _ := pictures["dark"].At(2, 2).RGBA()

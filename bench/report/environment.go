@@ -119,6 +119,9 @@ func configurations(p *page, results []*bench.Result) {
 			told[work] = true
 		}
 		cell, _ := name(r)
+		if r.Spec.Rate > 0 {
+			cell += ", " + thousands(int64(r.Spec.Rate+0.5)) + " records/s"
+		}
 		p.put(`<details><summary>Workload %s, every field</summary>`, cell)
 		var body [][]any
 		for _, f := range flat(r.Spec) {

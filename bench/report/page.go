@@ -254,7 +254,7 @@ func (d *Document) data(p *page) error {
 		return err
 	}
 	p.put(`<section id="data"><h2>Data</h2><p>The result files, histograms included, are in this page as JSON, in the element <code>#raw</code>. <button type="button" id="download" hidden>Save them as a file</button></p>`)
-	p.put(`<p class="quiet">Written %s.</p></section><script type="application/json" id="raw">%s</script>`, d.newest().UTC().Format(time.RFC3339), markup(text))
+	p.put(`<p class="quiet">The last run began at %s.</p></section><script type="application/json" id="raw">%s</script>`, d.newest().UTC().Format("2006-01-02 15:04:05 UTC"), markup(text))
 	return nil
 }
 

@@ -21,7 +21,7 @@ func rows(r *bench.Result) []row {
 	all := []row{
 		{"produce", bench.LatencyProduce, "due until acknowledged", r.Latency[bench.LatencyProduce]},
 		{"end to end", bench.LatencyEndToEnd, "due until a consumer had it", r.Latency[bench.LatencyEndToEnd]},
-		{"catch-up", "catchup", "due until a consumer had it, while it read the backlog", r.Latency["catchup"]},
+		{"catch-up", bench.LatencyCatchUp, "due until a consumer had it, while it read the backlog", r.Latency[bench.LatencyCatchUp]},
 		{"service", bench.LatencyService, "request written until acknowledged", r.Latency[bench.LatencyService]},
 		{"slip", bench.LatencySlip, "due until the generator was ready: contained in the first two", r.Latency[bench.LatencySlip]},
 		{"hiccups", "hiccups", "lateness of a thread that only sleeps: the machine's own", r.Hiccups},

@@ -68,6 +68,7 @@ func run() *bench.Result {
 		}},
 		Own: host.Usage{Pid: 78, Name: "millrace", Elapsed: 10 * time.Second, User: 2 * time.Second, System: time.Second},
 	}
+	r.Busy = 0.25
 	r.Verdict = bench.Verdict{Sent: 120000, Consumed: 120000}
 	for i := range 10 {
 		r.Series = append(r.Series, bench.Second{
@@ -106,7 +107,7 @@ func TestTextSaysWhatWasAskedPromisedVerifiedAndUsed(t *testing.T) {
 		"broker      0.400 cores (user 25.0 %), 40.0 CPU-s/GB acknowledged, 400 us a request, 40.0 us a record",
 		"threads   network 0.300, io 0.090, gc 0.010",
 		"RssAnon 900 MB (peak 950 MB), RssFile 50.0 MB",
-		"generator   0.300 cores")
+		"generator   0.300 cores, its busiest thread 25.0 % of the window")
 }
 
 func TestUnsoundResultsSayWhy(t *testing.T) {

@@ -41,7 +41,6 @@ th:first-child{font-weight:400;padding-right:20px}
 thead th{font-weight:600;color:var(--quiet);white-space:nowrap}
 th .quiet{font-size:12.5px;display:block}
 #environment td{overflow-wrap:anywhere;min-width:8em}
-#environment th[scope=row]{white-space:nowrap}
 details{margin:10px 0}details td:last-child:not(.left){text-align:left;min-width:16em}
 summary{cursor:pointer;color:var(--s0)}
 .uncarried{color:var(--quiet)}
@@ -54,8 +53,8 @@ button{font:inherit;padding:3px 12px;border:1px solid var(--quiet);border-radius
 .toggle[role=button]{cursor:pointer}.off{opacity:.35}
 #tip{position:fixed;pointer-events:none;background:var(--ink);color:var(--paper);font-size:12.5px;line-height:1.35;padding:5px 9px;border-radius:5px;white-space:pre-line;max-width:260px;z-index:2}
 .w2-2,.w2-3,.w3-3{display:none}
-@media(min-width:700px){.w1-2,.w1-3{display:none}.w2-2,.w2-3{display:block}.w2-2 .chart{max-width:900px}}
+@media(min-width:700px){#environment th[scope=row]{white-space:nowrap}.w1-2,.w1-3{display:none}.w2-2,.w2-3{display:block}.w2-2 .chart{max-width:900px}}
 @media(min-width:1200px){.pair{grid-template-columns:1fr 1fr}.w2-3{display:none}.w3-3{display:block}}
-@media(max-width:700px){header,main{padding:0 16px}header{padding-top:16px}h1{font-size:22px}.headlines{font-size:16px}.facts{grid-template-columns:1fr}th,td{padding-right:9px;font-size:13px}}
+@media(max-width:700px){#environment th[scope=row]{overflow-wrap:anywhere;min-width:8em}header,main{padding:0 16px}header{padding-top:16px}h1{font-size:22px}.headlines{font-size:16px}.facts{grid-template-columns:1fr}th,td{padding-right:9px;font-size:13px}}
 @media print{.toggle{cursor:auto}details{display:block}}
 `

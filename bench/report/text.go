@@ -35,7 +35,7 @@ func Text(w io.Writer, r *bench.Result) error {
 	} else {
 		line("broker", "its processes were not named, so what they used is not known")
 	}
-	line("generator", "%s cores", ownCores(r.Own))
+	line("generator", "%s cores, its busiest thread %s of the window", ownCores(r.Own), figure{r.Busy, true}.percent())
 	if r.Host.Kernel != "" {
 		line("machine", "%s", r.Host)
 	}
