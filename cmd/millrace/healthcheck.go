@@ -21,6 +21,9 @@ func newHealthcheck() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Exit 0 when a broker answers and knows its controller, 3 when not",
+		Long: `Ask a broker as a client does: exit 0 when it answers and knows its controller, 3 when not. Probes that speak HTTP ask its admin listener
+(millrace.admin.listener, 127.0.0.1:9644): /livez is 200 while the process serves; /readyz is 503 and says why while it starts or stops, and when the
+log directory is offline.`,
 		Example: `  millrace healthcheck
   millrace healthcheck -b 127.0.0.1:9092 --timeout 1s || restart-it`,
 		Args: needs(),
