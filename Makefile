@@ -15,7 +15,7 @@ STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall demo bench test race fuzz soak bench-kafka compat lint generate figures clean
+.PHONY: help build install uninstall demo bench test race fuzz soak gate bench-kafka compat lint generate figures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,11 @@ demo: build ## start a broker, move the text of Go's own src through it, verify 
 bench: build ## the short suite against a broker it starts: a table and a report within 90 s (BENCHFLAGS="-b HOST:PORT": another broker, such as Apache Kafka)
 	@mkdir -p dist
 	@env -u MILLRACE_BROKERS $(BIN) bench suite short --again -1 --allow-disturbed --html dist/bench.html $(BENCHFLAGS)
+
+gate: build ## six workloads against the limits of bench/goals.yaml, wide enough for any machine: what CI runs
+	@rm -rf dist/gate; mkdir -p dist
+	@env -u MILLRACE_BROKERS $(BIN) bench suite smoke --allow-disturbed --dir dist/gate
+	@$(BIN) bench gate bench/goals.yaml dist/gate
 
 bench-kafka: build ## the matrix against Apache Kafka (fetched from Maven, default and tuned) and the floor, in turns: an hour and a half, resumable
 	@bench/kafka.sh $(if $(DIR),$(DIR),dist/bench-kafka)

@@ -121,10 +121,10 @@ func inVain(r *bench.Result) (why []string) {
 	return why
 }
 
-// usable reports whether nothing speaks against a result, or nothing that is not allowed.
+// usable reports whether nothing speaks against a result, or nothing that is not allowed. Where a disturbed machine is, so is a
+// generator that was late on it.
 func usable(r *bench.Result, allowDisturbed bool) bool {
-	why := len(inVain(r))
-	return why == 0 || allowDisturbed && why == len(r.Disturbed)
+	return len(inVain(r)) == 0 || allowDisturbed && len(r.Disturbed) > 0 && r.Errors == 0
 }
 
 // VerificationError ends a comparison: a target that does not give back what it acknowledged has no speed.

@@ -179,7 +179,7 @@ func start() Cell {
 }
 
 func partitions() Cell {
-	return Cell{Name: "S2", What: "10,000 partitions in one topic: until each has a leader, then deleted", Kind: PartitionsKind, Headline: "create",
+	return Cell{Name: "S2", What: "10,000 partitions in one topic, 5,000 at a time: until each has a leader, then deleted", Kind: PartitionsKind, Headline: "create",
 		Spec: bench.Spec{Partitions: 10_000}}
 }
 

@@ -126,3 +126,28 @@ func TestSystemCallsAreCounted(t *testing.T) {
 		t.Error("nothing is something")
 	}
 }
+
+// The goals of this repository are about cells that there are.
+func TestOurOwnGoalsAreOfTheSmokeCells(t *testing.T) {
+	gs, err := ReadGoals("../goals.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells, err := Cells("smoke")
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{}
+	for _, g := range gs {
+		have[g.Cell] = true
+	}
+	for _, c := range cells {
+		if !have[c.Name] {
+			t.Errorf("%s has no goal", c.Name)
+		}
+		delete(have, c.Name)
+	}
+	for name := range have {
+		t.Errorf("smoke has no cell %s", name)
+	}
+}

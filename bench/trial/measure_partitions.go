@@ -14,6 +14,9 @@ import (
 	"github.com/millrace/millrace/bench/host"
 )
 
+// atATime is how many partitions are asked for in one request: a controller of Kafka's refuses what makes more than 10,000 records.
+const atATime = 5000
+
 // partitionsWithin is how long making, and again deleting, may take.
 const partitionsWithin = 3 * time.Minute
 
@@ -36,11 +39,12 @@ func measurePartitions(ctx context.Context, s Subject, spec bench.Spec, r *bench
 	before := anon(s.Pids)
 
 	began := time.Now()
-	if _, err := admin.CreateTopic(ctx, int32(spec.Partitions), -1, nil, topic); err != nil {
-		return fmt.Errorf("create %d partitions: %w", spec.Partitions, err)
-	}
-	if err := until(ctx, func() error { return allLead(ctx, admin, topic, spec.Partitions) }); err != nil {
-		return fmt.Errorf("%d partitions were made: %w", spec.Partitions, err)
+	for n := 0; n < spec.Partitions; {
+		first := n == 0
+		n = min(n+atATime, spec.Partitions)
+		if err := makePartitions(ctx, admin, topic, n, first); err != nil {
+			return fmt.Errorf("make %d partitions: %w", n, err)
+		}
 	}
 	r.Figures["create"] = milliseconds(time.Since(began))
 	if after := anon(s.Pids); len(s.Pids) > 0 && after > before {
@@ -59,6 +63,22 @@ func measurePartitions(ctx context.Context, s Subject, spec bench.Spec, r *bench
 	}
 	r.Figures["delete"] = milliseconds(time.Since(began))
 	return nil
+}
+
+// makePartitions has the topic have n partitions, and waits until each has a leader.
+func makePartitions(ctx context.Context, admin *kadm.Client, topic string, n int, first bool) (err error) {
+	if first {
+		_, err = admin.CreateTopic(ctx, int32(n), -1, nil, topic)
+	} else {
+		var made kadm.CreatePartitionsResponses
+		if made, err = admin.UpdatePartitions(ctx, n, topic); err == nil {
+			err = made.Error()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return until(ctx, func() error { return allLead(ctx, admin, topic, n) })
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	startsWithin = time.Minute            // or does not start
+	startsWithin = 3 * time.Minute        // or does not start
 	knocks       = 500 * time.Microsecond // between two tries to connect or to be given a leader: what the figure may be too long by
 )
 

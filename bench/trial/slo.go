@@ -33,23 +33,38 @@ func ParseSLO(text string) (SLO, error) {
 	return SLO{m, v, text}, nil
 }
 
-// times are the units in which a metric of time is kept.
-var times = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond}
+// durations are the units in which a metric of time is kept.
+var durations = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond}
 
 // parse reads a value in the metric's unit or, of a time, in any.
 func (m Metric) parse(s string) (float64, error) {
 	s = strings.TrimSpace(s)
-	if unit := times[m.Unit]; unit != 0 {
+	if unit := durations[m.Unit]; unit != 0 {
 		if d, err := time.ParseDuration(strings.ReplaceAll(s, " ", "")); err == nil && d > 0 {
 			return float64(d) / float64(unit), nil
 		}
 	}
-	v, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(s, m.Unit)), 64)
+	unit, times := m.Unit, 1.0
+	if m.Unit == "bytes" {
+		for _, b := range memory {
+			if strings.HasSuffix(s, b.unit) {
+				unit, times = b.unit, b.times
+				break
+			}
+		}
+	}
+	v, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(s, unit)), 64)
 	if err != nil || v <= 0 {
 		return 0, fmt.Errorf("%q is no limit of %s: want a number of %s above 0", s, m.Name, m.Unit)
 	}
-	return v, nil
+	return v * times, nil
 }
+
+// memory has the units in which it may be given, the longer ones first.
+var memory = []struct {
+	unit  string
+	times float64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"kB", 1e3}, {"MB", 1e6}}
 
 // hold is what a run says of a list of objectives.
 type hold int

@@ -243,7 +243,7 @@ func (s Suite) cell(ctx context.Context, c Cell) (CellResult, error) {
 // load runs a workload, and where the cell wants it counts the broker's system calls in a run of its own.
 func (s Suite) load(ctx context.Context, c Cell, t bench.Target, spec bench.Spec) (*bench.Result, error) {
 	r, err := s.Run(ctx, t, spec)
-	if err != nil || !c.Calls || !r.Sound() {
+	if err != nil || !c.Calls || !usable(r, s.Allow) {
 		return r, err
 	}
 	calls, err := callsPerRequest(ctx, s.Run, t, spec)

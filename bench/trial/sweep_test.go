@@ -102,7 +102,7 @@ func TestSweepThatHoldsNowhereOrEverywhereEnds(t *testing.T) {
 }
 
 func TestObjectives(t *testing.T) {
-	for text, want := range map[string]float64{"e2e.p99.9=10ms": 10, "e2e.p99.9<=1.5s": 1500, "produce.p50=200us": 0.2, "e2e.max=7": 7, "cores=0.5": 0.5, "cpu_per_request=9us": 9, "throughput=100 MB/s": 100} {
+	for text, want := range map[string]float64{"e2e.p99.9=10ms": 10, "e2e.p99.9<=1.5s": 1500, "produce.p50=200us": 0.2, "e2e.max=7": 7, "cores=0.5": 0.5, "cpu_per_request=9us": 9, "throughput=100 MB/s": 100, "rss_anon=64 MB": 64e6, "rss_anon=8MiB": 8 << 20, "rss_anon=100": 100} {
 		if s, err := ParseSLO(text); err != nil || s.Limit != want {
 			t.Errorf("%s: %v, %v", text, s.Limit, err)
 		}
