@@ -133,6 +133,9 @@ func brokerCPU(r *bench.Result) (sum time.Duration) {
 
 // Format writes a value as people read it.
 func (m Metric) Format(v float64) string {
+	if m.Unit == "bytes" && v < 1e5 {
+		return fmt.Sprintf("%.2f kB", v/1e3)
+	}
 	if m.Unit == "bytes" {
 		return fmt.Sprintf("%.1f MB", v/1e6)
 	}
