@@ -171,14 +171,15 @@ func acksOf(acks string) int16 {
 // produceTimeoutMs is how long a broker may wait for its replicas.
 const produceTimeoutMs = 30_000
 
-// templates is a thread's stock, taken in turn: enough of them that sizes and bodies vary, few enough that they stay in memory.
+// templates is a thread's stock, taken in turn: enough of them that sizes and bodies vary, few enough that they stay in the
+// processor's cache, as what a real producer has just written does.
 type templates struct {
 	list []*template
 	next int
 }
 
 const (
-	templateBytes = 8 << 20
+	templateBytes = 512 << 10
 	minTemplates  = 8
 	maxTemplates  = 1024
 )
