@@ -10,34 +10,34 @@ import (
 
 const largestBurst = 1_000_000
 
-// Arrivals says when records are due. It does not change; each producer has a Schedule made from it.
-type Arrivals struct {
+// arrivals says when records are due. It does not change; each producer has a Schedule made from it.
+type arrivals struct {
 	poisson bool
 	burst   int64     // records at a time; 1: evenly
 	trace   []float64 // seconds since the start, ascending; the last is also where it begins again
 }
 
-// ParseArrivals reads constant, poisson, bursty:N, or trace:PATH with the seconds since the start, one record a line.
-func ParseArrivals(text string) (*Arrivals, error) {
+// parseArrivals reads constant, poisson, bursty:N, or trace:PATH with the seconds since the start, one record a line.
+func parseArrivals(text string) (*arrivals, error) {
 	kind, rest, more := strings.Cut(text, ":")
 	switch {
 	case text == "constant":
-		return &Arrivals{burst: 1}, nil
+		return &arrivals{burst: 1}, nil
 	case text == "poisson":
-		return &Arrivals{poisson: true}, nil
+		return &arrivals{poisson: true}, nil
 	case kind == "bursty":
 		n, err := strconv.ParseInt(rest, 10, 64)
 		if err != nil || n < 1 || n > largestBurst {
 			return nil, fmt.Errorf("arrivals %q: a burst has between 1 and %d records; for example bursty:100", text, largestBurst)
 		}
-		return &Arrivals{burst: n}, nil
+		return &arrivals{burst: n}, nil
 	case kind == "trace" && more:
 		return readTrace(rest)
 	}
 	return nil, fmt.Errorf("arrivals %q: want constant, poisson, bursty:N or trace:PATH", text)
 }
 
-func readTrace(path string) (*Arrivals, error) {
+func readTrace(path string) (*arrivals, error) {
 	seconds, err := readNumbers("trace", path)
 	if err != nil {
 		return nil, err
@@ -52,20 +52,20 @@ func readTrace(path string) (*Arrivals, error) {
 	if last == 0 {
 		return nil, fmt.Errorf("trace file %s has no length: its last number is %v and must be above 0, since it begins again there", path, last)
 	}
-	return &Arrivals{trace: seconds}, nil
+	return &arrivals{trace: seconds}, nil
 }
 
 // Rate is the one that a trace has by itself, in records a second, and 0 for everything else. A trace at another rate is stretched.
-func (a *Arrivals) Rate() float64 {
+func (a *arrivals) Rate() float64 {
 	if a.trace == nil {
 		return 0
 	}
 	return float64(len(a.trace)) / a.trace[len(a.trace)-1]
 }
 
-// Schedule is when the batches of one producer are due. It belongs to one goroutine.
-type Schedule struct {
-	arrivals        *Arrivals
+// schedule is when the batches of one producer are due. It belongs to one goroutine.
+type schedule struct {
+	arrivals        *arrivals
 	every           float64 // seconds from one batch to the next, of all producers together and on average
 	first, producer int64   // of the numbers of the batches this producer has, and how many producers there are
 	batch           int64
@@ -77,8 +77,8 @@ type Schedule struct {
 
 // Schedule makes that of one producer. The rate is of all producers together, in records a second; a batch of several records is
 // due as one. Batches are dealt out, so that constant schedules are shifted against each other and a burst is everybody's.
-func (a *Arrivals) Schedule(rate float64, producer, producers, batch int, r *rand.Rand) *Schedule {
-	s := &Schedule{arrivals: a, every: float64(batch) / rate, first: int64(producer), producer: int64(producers), batch: int64(batch), random: r}
+func (a *arrivals) Schedule(rate float64, producer, producers, batch int, r *rand.Rand) *schedule {
+	s := &schedule{arrivals: a, every: float64(batch) / rate, first: int64(producer), producer: int64(producers), batch: int64(batch), random: r}
 	if a.trace != nil {
 		s.stretch = a.Rate() / rate
 	}
@@ -86,7 +86,7 @@ func (a *Arrivals) Schedule(rate float64, producer, producers, batch int, r *ran
 }
 
 // Next returns when the next batch is due, since the start. It never goes back.
-func (s *Schedule) Next() time.Duration {
+func (s *schedule) Next() time.Duration {
 	number := s.first + s.done*s.producer
 	s.done++
 	switch a := s.arrivals; {

@@ -4,7 +4,7 @@ package bench
 // partition that a key belongs to. The records of a batch go to one partition, so those after the first get keys of that
 // partition, as likely as they are drawn.
 type dealer struct {
-	keys       *Keys
+	keys       *keys
 	workload   *workload
 	partitions int
 	records    int // of a batch
@@ -34,7 +34,7 @@ func newKeyStock(s Spec, w *workload) *keyStock {
 		return nil
 	}
 	k := &keyStock{partitions: make([]partitionKeys, s.Partitions), order: make([]int32, stockKeys)}
-	var room [KeySize]byte
+	var room [keySize]byte
 	for i := range k.order {
 		key := w.keys.Draw(room[:0], w.random)
 		k.order[i] = KeyPartition(key, s.Partitions)
@@ -67,8 +67,8 @@ func (k *keyStock) batch(keys []byte, records int) (int32, []byte) {
 	k.next = (k.next + 1) % len(k.order)
 	p := &k.partitions[partition]
 	for range records {
-		keys = append(keys, p.keys[p.next:p.next+KeySize]...)
-		p.next = (p.next + KeySize) % len(p.keys)
+		keys = append(keys, p.keys[p.next:p.next+keySize]...)
+		p.next = (p.next + keySize) % len(p.keys)
 	}
 	return partition, keys
 }

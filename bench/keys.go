@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// KeySize is how many bytes each key has: "key" and thirteen digits.
-const KeySize = 16
+// keySize is how many bytes each key has: "key" and thirteen digits.
+const keySize = 16
 
 const mostKeys = 1_000_000_000_000
 
-// Keys is a distribution of keys. It does not change: many goroutines may draw, each with a source of its own.
-type Keys struct {
+// keys is a distribution of keys. It does not change: many goroutines may draw, each with a source of its own.
+type keys struct {
 	n    int64 // how many there are; 0: records have none
 	zipf *zipf // nil: each is as likely as the next
 }
 
-// ParseKeys reads none, uniform:N, or zipf:N:S.
-func ParseKeys(text string) (*Keys, error) {
+// parseKeys reads none, uniform:N, or zipf:N:S.
+func parseKeys(text string) (*keys, error) {
 	kind, rest, _ := strings.Cut(text, ":")
 	number, exponent, skewed := strings.Cut(rest, ":")
 	switch {
 	case text == "none":
-		return &Keys{}, nil
+		return &keys{}, nil
 	case kind != "uniform" && kind != "zipf", skewed != (kind == "zipf"):
 		return nil, fmt.Errorf("keys %q: want none, uniform:N or zipf:N:S", text)
 	}
@@ -33,20 +33,20 @@ func ParseKeys(text string) (*Keys, error) {
 		return nil, fmt.Errorf("keys %q: the number of keys must be between 1 and %d, without a unit", text, mostKeys)
 	}
 	if kind == "uniform" {
-		return &Keys{n: n}, nil
+		return &keys{n: n}, nil
 	}
 	s, err := strconv.ParseFloat(exponent, 64)
 	if err != nil || !(s > 0 && s <= 10) {
 		return nil, fmt.Errorf("keys %q: the exponent must be above 0 and at most 10; 0.99 is usual, and without skew there is uniform:%d", text, n)
 	}
-	return &Keys{n: n, zipf: newZipf(n, s)}, nil
+	return &keys{n: n, zipf: newZipf(n, s)}, nil
 }
 
 // None reports whether records have no key.
-func (k *Keys) None() bool { return k.n == 0 }
+func (k *keys) None() bool { return k.n == 0 }
 
 // Draw appends the next record's key. Without keys it appends nothing.
-func (k *Keys) Draw(dst []byte, r *rand.Rand) []byte {
+func (k *keys) Draw(dst []byte, r *rand.Rand) []byte {
 	var i int64
 	switch {
 	case k.n == 0:

@@ -21,14 +21,14 @@ type kgoProducer struct {
 	client *kgo.Client
 	book   *book
 	draw   *workload
-	values *Values
+	values *values
 	seal   sealer
 	meter  meter
 	window int          // records that the client may hold
 	made   int          // parcels, at most that many
 	room   chan *parcel // those that are free
 
-	schedule, ahead *Schedule     // the same times: of what is sent next, and of what is only counted as due
+	schedule, ahead *schedule     // the same times: of what is sent next, and of what is only counted as due
 	turn            int           // of records without a key: a batch's worth of them goes to one partition
 	full            bool          // there was no room when it was last asked for
 	look            time.Duration // what was due by then found room
@@ -70,13 +70,10 @@ func kgoWindow(s Spec, mean int) int {
 }
 
 func newKgoProducer(ctx context.Context, r *run, id int) (*kgoProducer, error) {
-	draw, err := newWorkload(r.spec, id)
-	if err != nil {
-		return nil, err
-	}
-	p := &kgoProducer{run: r, book: r.books[id], turn: id * r.spec.BatchRecords, draw: draw, values: NewValues(r.spec.Entropy, draw.source), meter: meter{api: wire.KeyProduce}}
+	draw := r.words.numbered(r.spec.Seed, id)
+	p := &kgoProducer{run: r, book: r.books[id], turn: id * r.spec.BatchRecords, draw: draw, values: newValues(r.spec.Entropy, draw.source), meter: meter{api: wire.KeyProduce}}
 	if r.spec.Rate > 0 {
-		schedule := func() *Schedule {
+		schedule := func() *schedule {
 			return draw.arrivals.Schedule(r.spec.Rate, id, r.spec.Producers, 1, rand.New(rand.NewPCG(r.spec.Seed, ^uint64(id))))
 		}
 		p.schedule, p.ahead = schedule(), schedule()
@@ -91,6 +88,7 @@ func newKgoProducer(ctx context.Context, r *run, id int) (*kgoProducer, error) {
 	}
 	p.window = kgoWindow(r.spec, int(draw.sizes.Mean())+p.recordOverhead())
 	p.room = make(chan *parcel, p.window)
+	var err error
 	if p.client, err = p.connect(); err != nil {
 		return nil, err
 	}
@@ -107,7 +105,7 @@ func (p *kgoProducer) recordOverhead() int {
 	if p.draw.keys.None() {
 		return lengths
 	}
-	return KeySize + lengths
+	return keySize + lengths
 }
 
 // Bounds of a client's batches, in bytes. franz-go takes nothing less than the first, and knows no limit of records: a batch has as

@@ -31,7 +31,7 @@ type sender struct {
 	producerID    int64
 	producerEpoch int16
 
-	schedule, ahead *Schedule     // the same times: of what is sent next, and of what is only counted as due
+	schedule, ahead *schedule     // the same times: of what is sent next, and of what is only counted as due
 	due, nextDue    time.Duration // their next times
 	deal            *dealer
 	partition       int32         // of the next batch, whose keys are in shipment
@@ -66,12 +66,10 @@ type flight struct {
 }
 
 func newSendLoop(r *run, c *collector, number int) (*sendLoop, error) {
-	w, err := newWorkload(r.spec, number)
-	if err != nil {
-		return nil, err
-	}
+	w := r.words.numbered(r.spec.Seed, number)
 	s := &sendLoop{run: r, rec: c.recorder(produceKind, serviceKind, slipKind), workload: w}
 	s.stock, s.keys = newTemplates(r.spec, r.place.topic, w), newKeyStock(r.spec, w)
+	var err error
 	s.loop, err = newLoop(r.clock)
 	return s, err
 }
@@ -79,7 +77,7 @@ func newSendLoop(r *run, c *collector, number int) (*sendLoop, error) {
 func newSender(r *run, id int32, s *sendLoop) *sender {
 	p := &sender{sendLoop: s, book: r.books[id], producerID: -1, deal: newDealer(r.spec, s.workload, s.keys, int(id))}
 	if r.spec.Rate > 0 {
-		schedule := func() *Schedule {
+		schedule := func() *schedule {
 			source := rand.New(rand.NewPCG(^r.spec.Seed, uint64(id)))
 			return s.workload.arrivals.Schedule(r.spec.Rate, int(id), r.spec.Producers, r.spec.BatchRecords, source)
 		}

@@ -47,6 +47,7 @@ type driver interface {
 // run is one run of one workload: what its parts share.
 type run struct {
 	spec  Spec
+	words *workload // of the spec; each worker draws from one of its own
 	setup Setup
 	id    uint64
 	clock clock
@@ -92,12 +93,14 @@ func Run(ctx context.Context, s Setup, spec Spec) (res *Result, err error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	if spec.Rate == 0 {
-		if a, err := ParseArrivals(spec.Arrivals); err == nil {
-			spec.Rate = a.Rate() // of a trace
-		}
+	words, err := newWorkload(spec, 0)
+	if err != nil {
+		return nil, err
 	}
-	r := &run{spec: spec, setup: s, id: rand.Uint64(), clock: clock{time.Now()}, collect: newCollector()}
+	if spec.Rate == 0 {
+		spec.Rate = words.arrivals.Rate() // of a trace
+	}
+	r := &run{spec: spec, words: words, setup: s, id: rand.Uint64(), clock: clock{time.Now()}, collect: newCollector()}
 	r.enter("setup")
 	if r.place, err = findPlace(ctx, r); err != nil {
 		return nil, err

@@ -35,9 +35,9 @@ func must[T any](v T, err error) func(testing.TB) T {
 
 // A refusal names what was given, the limit, and what to do.
 func TestShapesRefuseWhatTheyCannotDo(t *testing.T) {
-	sizes := func(s string) error { _, err := ParseSizes(s); return err }
-	keys := func(s string) error { _, err := ParseKeys(s); return err }
-	arrivals := func(s string) error { _, err := ParseArrivals(s); return err }
+	sizes := func(s string) error { _, err := parseSizes(s); return err }
+	keys := func(s string) error { _, err := parseKeys(s); return err }
+	arrivals := func(s string) error { _, err := parseArrivals(s); return err }
 	for _, c := range []struct {
 		parse func(string) error
 		text  string
@@ -88,8 +88,8 @@ func TestShapesRefuseWhatTheyCannotDo(t *testing.T) {
 
 func TestSizesAreOfTheirDistribution(t *testing.T) {
 	const n = 200_000
-	draw := func(text string) ([]int, *Sizes) {
-		sizes, r := must(ParseSizes(text))(t), seeded(7)
+	draw := func(text string) ([]int, *sizes) {
+		sizes, r := must(parseSizes(text))(t), seeded(7)
 		all, sum := make([]int, n), 0.0
 		for i := range all {
 			all[i] = sizes.Draw(r)
@@ -126,7 +126,7 @@ func TestSizesAreOfTheirDistribution(t *testing.T) {
 func TestKeysAreOfTheirDistribution(t *testing.T) {
 	const n, draws = 50, 400_000
 	for text, s := range map[string]float64{"uniform:50": 0, "zipf:50:0.2": 0.2, "zipf:50:0.99": 0.99, "zipf:50:1": 1, "zipf:50:1.00000001": 1, "zipf:50:1.5": 1.5, "zipf:50:4": 4} {
-		keys, r := must(ParseKeys(text))(t), seeded(11)
+		keys, r := must(parseKeys(text))(t), seeded(11)
 		seen := map[string]float64{}
 		for range draws {
 			seen[string(keys.Draw(nil, r))]++
@@ -160,15 +160,15 @@ func TestKeysAreOfTheirDistribution(t *testing.T) {
 func TestKeysOfOneAndOfVeryMany(t *testing.T) {
 	r := seeded(3)
 	for range 100 {
-		if key := string(must(ParseKeys("zipf:1:0.5"))(t).Draw(nil, r)); key != "key0000000000000" {
+		if key := string(must(parseKeys("zipf:1:0.5"))(t).Draw(nil, r)); key != "key0000000000000" {
 			t.Fatalf("the only key is %q", key)
 		}
 	}
-	many := must(ParseKeys("zipf:1000000000000:0.7"))(t)
+	many := must(parseKeys("zipf:1000000000000:0.7"))(t)
 	highest := ""
 	for range 10_000 {
 		key := string(many.Draw(nil, r))
-		if len(key) != KeySize || key < "key0000000000000" {
+		if len(key) != keySize || key < "key0000000000000" {
 			t.Fatalf("key %q", key)
 		}
 		highest = max(highest, key)
@@ -176,7 +176,7 @@ func TestKeysOfOneAndOfVeryMany(t *testing.T) {
 	if highest < "key0900000000000" {
 		t.Errorf("the highest of 10,000 draws from 10^12 with little skew is %q", highest)
 	}
-	if keys := must(ParseKeys("none"))(t); !keys.None() || keys.Draw(nil, r) != nil {
+	if keys := must(parseKeys("none"))(t); !keys.None() || keys.Draw(nil, r) != nil {
 		t.Error("there are keys without keys")
 	}
 }
@@ -200,7 +200,7 @@ func TestSchedulesOfAllProducersMakeTheArrivals(t *testing.T) {
 		{"trace:" + trace, 400, 1, 1, [][]time.Duration{{0, ms, ms, 10 * ms, 10 * ms, 11 * ms, 11 * ms, 20 * ms}}},
 		{"trace:" + trace, 200, 2, 1, [][]time.Duration{{0, 2 * ms, 20 * ms, 22 * ms}, {2 * ms, 20 * ms, 22 * ms, 40 * ms}}},
 	} {
-		arrivals := must(ParseArrivals(c.arrivals))(t)
+		arrivals := must(parseArrivals(c.arrivals))(t)
 		for p, want := range c.want {
 			s := arrivals.Schedule(c.rate, p, c.producers, c.batch, seeded(1))
 			for i, due := range want {
@@ -210,7 +210,7 @@ func TestSchedulesOfAllProducersMakeTheArrivals(t *testing.T) {
 			}
 		}
 	}
-	if r := must(ParseArrivals("trace:" + trace))(t).Rate(); r != 400 {
+	if r := must(parseArrivals("trace:" + trace))(t).Rate(); r != 400 {
 		t.Errorf("4 records in 10 ms are %v a second", r)
 	}
 }
@@ -218,7 +218,7 @@ func TestSchedulesOfAllProducersMakeTheArrivals(t *testing.T) {
 // Gaps of a poisson process are exponential: their mean is their deviation, and e^-1 of them are longer than it.
 func TestPoissonArrivals(t *testing.T) {
 	const n = 200_000
-	s := must(ParseArrivals("poisson"))(t).Schedule(2000, 0, 2, 1, seeded(5)) // one of two producers: 1,000 a second
+	s := must(parseArrivals("poisson"))(t).Schedule(2000, 0, 2, 1, seeded(5)) // one of two producers: 1,000 a second
 	last, sum, squares, longer := time.Duration(0), 0.0, 0.0, 0
 	for range n {
 		at := s.Next()
@@ -237,23 +237,23 @@ func TestPoissonArrivals(t *testing.T) {
 func TestShapesComeFromTheirSeedAndAllocateNothing(t *testing.T) {
 	trace := writeFile(t, "0.5\n1")
 	type shapes struct {
-		sizes     []*Sizes
-		keys      []*Keys
-		schedules []*Schedule
-		values    *Values
+		sizes     []*sizes
+		keys      []*keys
+		schedules []*schedule
+		values    *values
 		r         *rand.Rand
 		buf       [200]byte
 	}
 	make1 := func(seed uint64) *shapes {
-		s := &shapes{r: seeded(seed), values: NewValues(0.5, rand.NewPCG(seed, 2))}
+		s := &shapes{r: seeded(seed), values: newValues(0.5, rand.NewPCG(seed, 2))}
 		for _, text := range []string{"100", "lognormal:100:1", "file:" + writeFile(t, "40\n50\n60")} {
-			s.sizes = append(s.sizes, must(ParseSizes(text))(t))
+			s.sizes = append(s.sizes, must(parseSizes(text))(t))
 		}
 		for _, text := range []string{"none", "uniform:100", "zipf:100:0.8"} {
-			s.keys = append(s.keys, must(ParseKeys(text))(t))
+			s.keys = append(s.keys, must(parseKeys(text))(t))
 		}
 		for _, text := range []string{"constant", "poisson", "bursty:10", "trace:" + trace} {
-			s.schedules = append(s.schedules, must(ParseArrivals(text))(t).Schedule(1000, 0, 1, 1, s.r))
+			s.schedules = append(s.schedules, must(parseArrivals(text))(t).Schedule(1000, 0, 1, 1, s.r))
 		}
 		return s
 	}

@@ -15,8 +15,8 @@ const (
 	largestValue  = 64 << 20
 )
 
-// Sizes is a distribution of the sizes of values. It does not change: many goroutines may draw, each with a source of its own.
-type Sizes struct {
+// sizes is a distribution of the sizes of values. It does not change: many goroutines may draw, each with a source of its own.
+type sizes struct {
 	fixed         int
 	median, sigma float64 // lognormal, when sigma is above 0
 	drawn         []int32 // empirical
@@ -24,8 +24,8 @@ type Sizes struct {
 	largest       int
 }
 
-// ParseSizes reads N, lognormal:MEDIAN:SIGMA, or file:PATH with one size a line.
-func ParseSizes(text string) (*Sizes, error) {
+// parseSizes reads N, lognormal:MEDIAN:SIGMA, or file:PATH with one size a line.
+func parseSizes(text string) (*sizes, error) {
 	kind, rest, _ := strings.Cut(text, ":")
 	switch kind {
 	case "lognormal":
@@ -40,7 +40,7 @@ func ParseSizes(text string) (*Sizes, error) {
 	if err := checkSize(float64(n)); err != nil {
 		return nil, fmt.Errorf("size %q: %w", text, err)
 	}
-	return &Sizes{fixed: int(n), mean: float64(n), largest: int(n)}, nil
+	return &sizes{fixed: int(n), mean: float64(n), largest: int(n)}, nil
 }
 
 func checkSize(n float64) error {
@@ -55,7 +55,7 @@ func checkSize(n float64) error {
 	return nil
 }
 
-func parseLognormal(text, rest string) (*Sizes, error) {
+func parseLognormal(text, rest string) (*sizes, error) {
 	m, s, two := strings.Cut(rest, ":")
 	median, err1 := strconv.ParseFloat(m, 64)
 	sigma, err2 := strconv.ParseFloat(s, 64)
@@ -67,13 +67,13 @@ func parseLognormal(text, rest string) (*Sizes, error) {
 	case !(sigma > 0 && sigma <= 4):
 		return nil, fmt.Errorf("size %q: sigma must be above 0 and at most 4; without any spread give the size alone", text)
 	}
-	d := &Sizes{median: median, sigma: sigma, largest: largestDrawn}
+	d := &sizes{median: median, sigma: sigma, largest: largestDrawn}
 	d.mean = d.clippedMean()
 	return d, nil
 }
 
 // clippedMean integrates over the quantiles, since the ends are cut off.
-func (d *Sizes) clippedMean() float64 {
+func (d *sizes) clippedMean() float64 {
 	const steps = 20_000
 	sum := 0.0
 	for i := range steps {
@@ -83,17 +83,17 @@ func (d *Sizes) clippedMean() float64 {
 }
 
 // at is the size that many standard deviations from the median.
-func (d *Sizes) at(deviations float64) int {
+func (d *sizes) at(deviations float64) int {
 	x := math.Round(d.median * math.Exp(d.sigma*deviations))
 	return int(min(max(x, smallestValue), largestDrawn))
 }
 
-func readSizes(path string) (*Sizes, error) {
+func readSizes(path string) (*sizes, error) {
 	numbers, err := readNumbers("size", path)
 	if err != nil {
 		return nil, err
 	}
-	d := &Sizes{drawn: make([]int32, len(numbers))}
+	d := &sizes{drawn: make([]int32, len(numbers))}
 	for i, n := range numbers {
 		if err := checkSize(n); err != nil {
 			return nil, fmt.Errorf("size file %s, number %d: %w", path, i+1, err)
@@ -106,7 +106,7 @@ func readSizes(path string) (*Sizes, error) {
 }
 
 // Draw returns the size of the next value.
-func (d *Sizes) Draw(r *rand.Rand) int {
+func (d *sizes) Draw(r *rand.Rand) int {
 	switch {
 	case d.drawn != nil:
 		return int(d.drawn[r.IntN(len(d.drawn))])
@@ -117,7 +117,7 @@ func (d *Sizes) Draw(r *rand.Rand) int {
 }
 
 // Mean is what the sizes are on average, in the long run.
-func (d *Sizes) Mean() float64 { return d.mean }
+func (d *sizes) Mean() float64 { return d.mean }
 
 // Max is the largest there is.
-func (d *Sizes) Max() int { return d.largest }
+func (d *sizes) Max() int { return d.largest }

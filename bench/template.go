@@ -46,7 +46,7 @@ const (
 )
 
 // newTemplate writes the request of a batch.
-func newTemplate(s Spec, topic string, w *workload, values *Values) *template {
+func newTemplate(s Spec, topic string, w *workload, values *values) *template {
 	t := &template{codec: codecs[s.Codec]}
 	t.frame, t.at.partition = appendProduce(nil, topic, acksOf(s.Acks), produceTimeoutMs)
 	t.at.length = len(t.frame)
@@ -57,7 +57,7 @@ func newTemplate(s Spec, topic string, w *workload, values *Values) *template {
 		size := w.sizes.Draw(w.random)
 		key := -1
 		if !w.keys.None() {
-			key = KeySize
+			key = keySize
 		}
 		length := 1 + 1 + varintSize(int64(i)) + varintSize(int64(key)) + max(key, 0) + varintSize(int64(size)) + size + 1
 		p = binary.AppendVarint(p, int64(length))
@@ -105,7 +105,7 @@ type shipment struct {
 	producerID    int64 // -1: not idempotent
 	producerEpoch int16
 	sequence      int32  // of the producer id in the partition
-	keys          []byte // of the records, KeySize each; empty: none
+	keys          []byte // of the records, keySize each; empty: none
 }
 
 // ready patches the template and returns the frame to send.
@@ -117,8 +117,8 @@ func (t *template) ready(s *shipment, seal *sealer) ([]byte, error) {
 		r := &t.records[i]
 		var key []byte
 		if len(s.keys) > 0 {
-			key = p[r.key : r.key+KeySize]
-			copy(key, s.keys[i*KeySize:])
+			key = p[r.key : r.key+keySize]
+			copy(key, s.keys[i*keySize:])
 		}
 		seal.seal(p[r.value:r.end], s.stamp, r.body, key)
 		s.stamp.sequence++
@@ -147,7 +147,7 @@ func (t *template) compressed(s *shipment) ([]byte, error) {
 		r := &t.records[i]
 		var key []byte
 		if len(s.keys) > 0 {
-			key = t.frame[r.key : r.key+KeySize]
+			key = t.frame[r.key : r.key+keySize]
 		}
 		t.builder.Add(s.now, key, t.frame[r.value:r.end])
 	}
@@ -186,7 +186,7 @@ const (
 
 func newTemplates(s Spec, topic string, w *workload) *templates {
 	ts := &templates{}
-	values := NewValues(s.Entropy, w.source)
+	values := newValues(s.Entropy, w.source)
 	for bytes := 0; len(ts.list) < minTemplates || bytes < templateBytes && len(ts.list) < maxTemplates; {
 		t := newTemplate(s, topic, w, values)
 		bytes += len(t.frame)

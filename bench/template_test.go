@@ -55,8 +55,8 @@ func TestTemplateIsABatch(t *testing.T) {
 			b.Stamp(int64(i)*20, 0)
 			n := 0
 			if err := b.Iterate(record.Limits{}, func(r record.Record) error {
-				if string(r.Key) != string(ship.keys[n*KeySize:(n+1)*KeySize]) {
-					t.Errorf("%s: key %q, want %q", codec, r.Key, ship.keys[n*KeySize:(n+1)*KeySize])
+				if string(r.Key) != string(ship.keys[n*keySize:(n+1)*keySize]) {
+					t.Errorf("%s: key %q, want %q", codec, r.Key, ship.keys[n*keySize:(n+1)*keySize])
 				}
 				n++
 				tr.came(r.Offset, r.Key, r.Value)
@@ -114,7 +114,7 @@ func TestSendingDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// Keys decide the partition, and a batch's keys are all of its partition.
+// keys decide the partition, and a batch's keys are all of its partition.
 func TestDealer(t *testing.T) {
 	for _, s := range []Spec{{Keys: "uniform:1000"}, {Keys: "zipf:1000:1.2", BatchRecords: 7}, {BatchRecords: 3}} {
 		s.Partitions = 5
@@ -134,12 +134,12 @@ func TestDealer(t *testing.T) {
 				}
 				continue
 			}
-			if len(keys) != s.BatchRecords*KeySize {
+			if len(keys) != s.BatchRecords*keySize {
 				t.Fatalf("%d bytes of keys", len(keys))
 			}
-			for ; len(keys) > 0; keys = keys[KeySize:] {
-				if p := KeyPartition(keys[:KeySize], s.Partitions); p != partition {
-					t.Fatalf("key %q belongs to partition %d, and went to %d", keys[:KeySize], p, partition)
+			for ; len(keys) > 0; keys = keys[keySize:] {
+				if p := KeyPartition(keys[:keySize], s.Partitions); p != partition {
+					t.Fatalf("key %q belongs to partition %d, and went to %d", keys[:keySize], p, partition)
 				}
 			}
 		}

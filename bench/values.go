@@ -14,21 +14,21 @@ const text = `{"time":"2024-05-17T08:31:59Z","level":"info","service":"checkout"
 	`the warehouse","customer":"returning","currency":"EUR","payment":"card","items":["blue kettle","spare filter","green tea, loose"],` +
 	`"delivery":{"carrier":"bicycle","window":"between nine and noon","note":"please ring twice, the bell is quiet"},"retries":0} `
 
-// Values writes the bodies of values with a stated share of random bytes. It belongs to one goroutine.
-type Values struct {
+// values writes the bodies of values with a stated share of random bytes. It belongs to one goroutine.
+type values struct {
 	entropy float64
 	source  *rand.PCG
 	at      int     // in the text
 	owed    float64 // random bytes, less than one: the share is kept over many pieces
 }
 
-// NewValues is for an entropy between 0, all text, and 1, all random.
-func NewValues(entropy float64, source *rand.PCG) *Values {
-	return &Values{entropy: entropy, source: source}
+// newValues is for an entropy between 0, all text, and 1, all random.
+func newValues(entropy float64, source *rand.PCG) *values {
+	return &values{entropy: entropy, source: source}
 }
 
 // Fill writes a whole body.
-func (v *Values) Fill(body []byte) {
+func (v *values) Fill(body []byte) {
 	for pieces := (len(body) + piece - 1) / piece; pieces > 0; pieces-- {
 		n := len(body) / pieces
 		v.owed += v.entropy * float64(n)
@@ -40,7 +40,7 @@ func (v *Values) Fill(body []byte) {
 	}
 }
 
-func (v *Values) randomize(p []byte) {
+func (v *values) randomize(p []byte) {
 	for ; len(p) >= 8; p = p[8:] {
 		binary.LittleEndian.PutUint64(p, v.source.Uint64())
 	}
@@ -51,7 +51,7 @@ func (v *Values) randomize(p []byte) {
 	}
 }
 
-func (v *Values) write(p []byte) {
+func (v *values) write(p []byte) {
 	for len(p) > 0 {
 		n := copy(p, text[v.at:])
 		v.at = (v.at + n) % len(text)

@@ -13,7 +13,7 @@ import (
 func TestEntropyIsWhatCodecsMakeOfIt(t *testing.T) {
 	const values, size = 64, 1000
 	ratio := func(codec record.Codec, entropy float64) float64 {
-		source := NewValues(entropy, rand.NewPCG(1, 1))
+		source := newValues(entropy, rand.NewPCG(1, 1))
 		var plain, packed record.Builder
 		plain.Reset(record.BuildOptions{})
 		packed.Reset(record.BuildOptions{Codec: codec})
@@ -67,7 +67,7 @@ func TestEntropyIsTheShareOfRandomBytes(t *testing.T) {
 	}
 	for _, size := range []int{1, 5, 63, 64, 65, 1000} {
 		const bytes = 1_000_000
-		v := NewValues(0.3, rand.NewPCG(9, 9))
+		v := newValues(0.3, rand.NewPCG(9, 9))
 		body, strange, total := make([]byte, size), 0, 0
 		for total < bytes {
 			v.Fill(body)

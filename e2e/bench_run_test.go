@@ -48,7 +48,8 @@ func TestBenchRun(t *testing.T) {
 			}
 			l := r.Load
 			if spec.Backlog > 0 {
-				if l.CaughtUpAfter == 0 || r.Latency[bench.LatencyCatchUp] == nil {
+				// A batch is due every 100 ms of this rate: a broker that is faster than that has none to time.
+				if l.CaughtUpAfter == 0 || r.Latency[bench.LatencyCatchUp] == nil && l.CaughtUpAfter > 200*time.Millisecond {
 					t.Errorf("caught up after %v, %v", l.CaughtUpAfter, r.Latency)
 				}
 				if made := l.Attempted - int64(spec.Rate*2); made < spec.Backlog/1000 || made > spec.Backlog/1000+200 {
