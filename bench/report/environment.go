@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/bench"
 )
@@ -166,7 +167,11 @@ func flat(v any) (fields [][2]string) {
 			}
 			_, _ = decoder.Token()
 		default:
-			if value := fmt.Sprint(token); token != nil && value != "" {
+			value := fmt.Sprint(token)
+			if ns, err := strconv.ParseInt(value, 10, 64); err == nil && strings.HasSuffix(path, "_ns") {
+				path, value = strings.TrimSuffix(path, "_ns"), time.Duration(ns).String()
+			}
+			if token != nil && value != "" {
 				fields = append(fields, [2]string{strings.ReplaceAll(path, "_", " "), value})
 			}
 		}

@@ -1,13 +1,11 @@
 package report
 
 import (
-	"fmt"
 	"html"
 	"strings"
 
 	"github.com/millrace/millrace/bench"
 	"github.com/millrace/millrace/bench/report/chart"
-	"github.com/millrace/millrace/bench/trial"
 )
 
 func escape(text string) string { return html.EscapeString(text) }
@@ -98,111 +96,6 @@ func (c *cell) notes(p *page) {
 			p.put(`<p class="note"><b>%s</b>: no rate was asked, so the next record waited for the last (closed loop). A stall then hides the records it kept from being sent: these latencies are not those at a rate.</p>`, t.name)
 		}
 	}
-}
-
-// figures are the numbers of cells that are no load.
-func (c *cell) figures(p *page) {
-	for _, t := range c.targets {
-		var body [][]any
-		for _, name := range sortedKeys(t.first().Figures) {
-			median, low, high := t.of(func(r *bench.Result) figure { v, known := r.Figures[name]; return figure{v, known} })
-			cells := []any{name, median}
-			if len(t.runs) > 1 {
-				cells = append(cells, digits(low), digits(high))
-			}
-			body = append(body, cells)
-		}
-		if len(body) > 0 {
-			p.grid(t.name, 1, []string{"figure", "median", "least", "most"}[:len(body[0])], body)
-		}
-	}
-}
-
-// findings are the forest and, for those who do not see it, the table.
-func findings(p *page, of *trial.Comparison) {
-	if f, any := forest(of); any {
-		p.figure(of.B+" by "+of.A, fmt.Sprintf("Ratios of %s's figure by %s's in the same pair of runs, with their intervals. An interval that contains 1 carries no verdict.", of.B, of.A), f, 340, 619)
-	}
-	var body [][]any
-	for _, m := range of.Metrics {
-		name := any(metricWords(m.Metric))
-		if m.Headline {
-			name = markup("<b>" + escape(metricWords(m.Metric)) + "</b> (named in advance)")
-		}
-		body = append(body, []any{name, digits(m.A) + " " + m.Unit, digits(m.B) + " " + m.Unit, m.Words})
-	}
-	p.put(`<details><summary>Every comparison in words</summary>`)
-	p.grid(of.B+" against "+of.A, 1, []string{"metric", of.A, of.B, "finding"}, body)
-	p.put(`</details>`)
-	for _, n := range of.Notes {
-		p.put(`<p class="note">%s</p>`, n)
-	}
-}
-
-// latencies is the table of all percentiles.
-func (c *cell) latencies(p *page) {
-	head := []string{"measured"}
-	if len(c.targets) > 1 {
-		head = append(head, "target")
-	}
-	for _, q := range percentiles {
-		head = append(head, q.name)
-	}
-	head = append(head, "max", "samples")
-	var body [][]any
-	marked, runs := false, 1
-	for _, kind := range rows(everything(c)) {
-		first := true
-		for _, t := range c.targets {
-			m := t.merged[kind.key]
-			if m == nil {
-				continue
-			}
-			runs = max(runs, len(t.runs))
-			what := markup("")
-			if first {
-				what = markup(fmt.Sprintf(`%s <span class="quiet">%s</span>`, escape(m.name), escape(m.what)))
-			} else {
-				what = markup(fmt.Sprintf(`<span class="aside">%s</span>`, escape(m.name)))
-			}
-			first = false
-			cells := []any{what}
-			if len(c.targets) > 1 {
-				cells = append(cells, markup(fmt.Sprintf(`<span class="dot d%d"></span>%s`, t.series%chart.Series, escape(t.name))))
-			}
-			for _, q := range percentiles {
-				cells = append(cells, quantile(m.of, q))
-				marked = marked || !q.carried(m.of.Count)
-			}
-			body = append(body, append(cells, digits(m.of.Max), thousands(m.of.Count)))
-		}
-	}
-	if len(body) == 0 {
-		return
-	}
-	caption := "Latency in ms"
-	if runs > 1 {
-		caption += ", all runs in one histogram"
-	}
-	p.grid(caption, min(2, len(c.targets)), head, body)
-	if marked {
-		p.put(`<p class="quiet">? fewer than %d samples lie beyond it: not to be quoted.</p>`, carriedBy)
-	}
-}
-
-// everything is a result that has each distribution which any target of the cell has.
-func everything(c *cell) *bench.Result {
-	r := &bench.Result{Spec: c.targets[0].first().Spec, Latency: map[string]*bench.Distribution{}}
-	for _, t := range c.targets {
-		for key, m := range t.merged {
-			if key == "hiccups" {
-				r.Hiccups = m.of
-			} else {
-				r.Latency[key] = m.of
-			}
-		}
-	}
-	return r
 }
 
 // overTime has a timeline for each target.

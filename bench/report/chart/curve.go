@@ -99,14 +99,14 @@ func (f Curve) draw(c *canvas) float64 {
 	}
 	for _, l := range f.Lines {
 		for _, p := range l.Marks {
-			c.circle(at(p).x, at(p).y, 3.5, series(l.Series), fmt.Sprintf("%s: p%s is %s", l.Name, short4(100*(1-math.Pow(10, -p.Nines))), Millis(p.Millis)))
+			c.circle(at(p).x, at(p).y, 3.5, series(l.Series), fmt.Sprintf("%s: p%s is %s", l.Name, percentileNumber(100*(1-math.Pow(10, -p.Nines))), Millis(p.Millis)))
 		}
 	}
 	return floor + bottom
 }
 
-// short4 writes a percentile's number.
-func short4(v float64) string {
+// percentileNumber writes a percentile's number.
+func percentileNumber(v float64) string {
 	text := fmt.Sprintf("%.4f", v)
 	for text[len(text)-1] == '0' {
 		text = text[:len(text)-1]

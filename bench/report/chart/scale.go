@@ -72,6 +72,21 @@ func logarithmic(low, high, from, to float64, label func(float64) string) *scale
 	return s
 }
 
+// thin takes labels away until those that are left are so many pixels apart.
+func (s *scale) thin(apart float64) {
+	last := math.Inf(1)
+	for i, t := range s.ticks {
+		if t.label == "" {
+			continue
+		}
+		if math.Abs(s.at(t.value)-last) < apart {
+			s.ticks[i].label = ""
+			continue
+		}
+		last = s.at(t.value)
+	}
+}
+
 func roundDown(v float64) float64 {
 	decade := math.Pow(10, math.Floor(math.Log10(v)+1e-9))
 	for _, times := range []float64{5, 2} {
