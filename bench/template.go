@@ -16,7 +16,8 @@ type template struct {
 	frame   []byte
 	at      templateFields
 	records []templateRecord
-	payload int64 // bytes of keys and values
+	payload int64     // bytes of keys and values
+	patched *patchSum // of large records: their checksum
 	codec   record.Codec
 	builder record.Builder // of the compressed batch
 	coded   []byte         // the frame with it
@@ -88,6 +89,13 @@ func newTemplate(s Spec, topic string, w *workload, values *values) *template {
 	be.PutUint16(b[batchProducerEpoch:], ^uint16(0))
 	be.PutUint32(b[batchSequence:], ^uint32(0))
 	be.PutUint32(b[batchCount:], uint32(s.BatchRecords))
+	if len(b) > patchFrom*(1+len(t.records)) {
+		places := [][2]int{{batchBaseTimestamp - batchAttributes, batchCount - batchAttributes}}
+		for _, r := range t.records {
+			places = append(places, [2]int{r.key - t.at.batch - batchAttributes, r.value + MinSize - t.at.batch - batchAttributes})
+		}
+		t.patched = newPatchSum(b[batchAttributes:], places)
+	}
 	return t
 }
 
@@ -134,7 +142,11 @@ func (t *template) ready(s *shipment, seal *sealer) ([]byte, error) {
 		be.PutUint16(b[batchProducerEpoch:], uint16(s.producerEpoch))
 		be.PutUint32(b[batchSequence:], uint32(s.sequence))
 	}
-	be.PutUint32(b[batchCRC:], record.CRC32C(b[batchAttributes:]))
+	if t.patched != nil {
+		be.PutUint32(b[batchCRC:], t.patched.update(b[batchAttributes:]))
+	} else {
+		be.PutUint32(b[batchCRC:], record.CRC32C(b[batchAttributes:]))
+	}
 	return p, nil
 }
 

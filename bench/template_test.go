@@ -2,6 +2,7 @@ package bench
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/wire/record"
@@ -21,13 +22,21 @@ func templatesOf(t testing.TB, s Spec) (*templates, Spec) {
 
 // A batch is what a broker takes and what a consumer verifies, each time it is sent, however it is compressed.
 func TestTemplateIsABatch(t *testing.T) {
-	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
-		ts, s := templatesOf(t, Spec{Codec: codec, BatchRecords: 20, Keys: "uniform:10", Size: "lognormal:200:1", Idempotent: true})
+	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd", "none, large"} {
+		size := "lognormal:200:1"
+		codec, large := strings.CutSuffix(codec, ", large")
+		if large {
+			size = "lognormal:10000:0.5"
+		}
+		ts, s := templatesOf(t, Spec{Codec: codec, BatchRecords: 20, Keys: "uniform:10", Size: size, Idempotent: true})
+		if patched := ts.list[0].patched != nil; patched != large {
+			t.Errorf("records of %s bytes, checksum patched: %v", size, patched)
+		}
 		tr := newTracker(0, 3, 7, 5, 0)
 		books := newBooks(5, 4)
 		var seal sealer
 		w, _ := newWorkload(s, 1)
-		ts.list = ts.list[:40]
+		ts.list = ts.list[:min(40, len(ts.list))]
 		for i := range 60 { // some are sent twice
 			ship := shipment{correlation: 9, partition: 3, now: 1700000000000 + int64(i), producerID: 77, producerEpoch: 2, sequence: int32(i * 20)}
 			for range s.BatchRecords {
