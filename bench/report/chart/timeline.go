@@ -12,7 +12,6 @@ type Timeline struct {
 	Heat   *Heat // the top track; nil: none
 	Tracks []Track
 	Runs   []int // how many seconds each has
-	First  int   // the number of the first second of a run
 }
 
 // span is some seconds of a run that share a column.
@@ -64,7 +63,7 @@ func (f Timeline) axis(c *canvas, spans []span, begin, left, right float64, seco
 			}
 		}
 		for _, s := range spans {
-			if n := f.First + s.from; (n+step*1000)%step < s.to-s.from && s.x < right-24 {
+			if n := s.from; (n+step*1000)%step < s.to-s.from && s.x < right-24 {
 				label := fmt.Sprintf("%d s", (n+step-1)/step*step)
 				c.line(s.x, c.top, s.x, c.top+4, "axis")
 				c.text(s.x+2, c.top+16, "start", "quiet", label)
@@ -93,9 +92,9 @@ func (f Timeline) hits(c *canvas, spans []span, begin float64) {
 			fmt.Fprintf(&b, "run %d, ", s.run+1)
 		}
 		if s.to-s.from == 1 {
-			fmt.Fprintf(&b, "second %d", f.First+s.from)
+			fmt.Fprintf(&b, "second %d", s.from)
 		} else {
-			fmt.Fprintf(&b, "seconds %d to %d", f.First+s.from, f.First+s.to-1)
+			fmt.Fprintf(&b, "seconds %d to %d", s.from, s.to-1)
 		}
 		if f.Heat != nil {
 			for i := range f.Heat.Lines {
