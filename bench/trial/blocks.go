@@ -88,7 +88,7 @@ func (b *blocks) block(ctx context.Context, block, try int) (segments []Segment,
 			return b.run(ctx, b.targets[t], spec)
 		})
 		if err != nil {
-			return segments, fmt.Errorf("%s, block %d, segment %d: %w", s.Target, block, s.Place, err)
+			return segments, &runError{s.Target, fmt.Errorf("%s, block %d, segment %d: %w", s.Target, block, s.Place, err)}
 		}
 		s.Why = inVain(s.Result)
 		step.Result = s.Result
@@ -126,6 +126,15 @@ func inVain(r *bench.Result) (why []string) {
 func usable(r *bench.Result, allowDisturbed bool) bool {
 	return len(inVain(r)) == 0 || allowDisturbed && len(r.Disturbed) > 0 && r.Errors == 0
 }
+
+// runError is of a run that could not be done.
+type runError struct {
+	target string
+	err    error
+}
+
+func (e *runError) Error() string { return e.err.Error() }
+func (e *runError) Unwrap() error { return e.err }
 
 // VerificationError ends a comparison: a target that does not give back what it acknowledged has no speed.
 type VerificationError struct {

@@ -211,7 +211,39 @@ func (s Suite) cell(ctx context.Context, c Cell) (CellResult, error) {
 	if len(in) == 0 {
 		return r, ctx.Err()
 	}
-	b := blocks{cell: c.Name, n: s.Blocks, again: s.Again, allow: s.Allow, settle: s.Settle, seed: s.Seed, files: s.Files, progress: s.Progress,
+	files := s.Files
+	for len(in) > 0 {
+		var err error
+		if r.Segments, err = s.blocks(c, in, specs, files).do(ctx); err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return r, ctx.Err()
+		}
+		r.Error = err.Error()
+		var lost *VerificationError
+		r.Lost = errors.As(err, &lost)
+		var failed *runError
+		if !errors.As(err, &failed) {
+			break
+		}
+		r.Left[failed.target] = err.Error() // the others can do it, perhaps, and keep what they have done
+		at := slices.IndexFunc(in, func(t Subject) bool { return t.Name == failed.target })
+		in, specs = slices.Delete(in, at, at+1), slices.Delete(specs, at, at+1)
+		if files != nil {
+			files = &Files{Dir: files.Dir, Resume: true}
+		}
+	}
+	if len(in) == 0 {
+		return r, nil
+	}
+	s.sum(c, &r, in)
+	return r, nil
+}
+
+// blocks are those of a cell on these targets.
+func (s Suite) blocks(c Cell, in []Subject, specs []bench.Spec, files *Files) *blocks {
+	b := blocks{cell: c.Name, n: s.Blocks, again: s.Again, allow: s.Allow, settle: s.Settle, seed: s.Seed, files: files, progress: s.Progress,
 		spec: func(i int, seed uint64) bench.Spec { spec := specs[i]; spec.Seed = seed; return spec },
 		run: func(ctx context.Context, t bench.Target, spec bench.Spec) (*bench.Result, error) {
 			if c.Kind == LoadKind {
@@ -227,17 +259,7 @@ func (s Suite) cell(ctx context.Context, c Cell) (CellResult, error) {
 	for _, t := range in {
 		b.targets = append(b.targets, t.Target)
 	}
-	var err error
-	if r.Segments, err = b.do(ctx); err != nil {
-		if ctx.Err() != nil {
-			return r, ctx.Err()
-		}
-		r.Error = err.Error()
-		var lost *VerificationError
-		r.Lost = errors.As(err, &lost)
-	}
-	s.sum(c, &r, in)
-	return r, nil
+	return &b
 }
 
 // load runs a workload, and where the cell wants it counts the broker's system calls in a run of its own.

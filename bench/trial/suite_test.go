@@ -144,6 +144,9 @@ func TestSuiteGoesOnAfterACellThatCannotBeRun(t *testing.T) {
 	if r.Sound() || r.Intact() || !strings.Contains(r.Cells[0].Error, "no such thing") || r.Cells[0].Lost || !r.Cells[1].Lost {
 		t.Errorf("%+v", r.Cells)
 	}
+	if first := r.Cells[0]; first.Left["kafka"] == "" || first.Figures["millrace"]["cpu_per_gb"] == 0 {
+		t.Errorf("what one cannot do nobody has figures of: %+v", first)
+	}
 	if s1 := r.Cells[2]; s1.Left["kafka"] != "no command to start it was given" || s1.Figures["millrace"]["first_ack"] != 10 || len(s1.Compared) != 0 {
 		t.Errorf("%+v", s1)
 	}
