@@ -8,8 +8,18 @@ import (
 	"github.com/millrace/millrace/bench/host"
 )
 
-// fingerprint is of the machine the generator runs on. It takes a quarter of a second, once.
-var fingerprint = sync.OnceValue(func() host.Fingerprint { return host.Read("") })
+// fingerprints of the machine the generator runs on, by the directory of the broker's data: each takes a quarter of a second, once.
+var fingerprints sync.Map
+
+// fingerprint looks at the broker's file system when it runs here, else at ours.
+func fingerprint(pids []int) host.Fingerprint {
+	dir := host.DataDir(pids)
+	f, known := fingerprints.Load(dir)
+	if !known {
+		f, _ = fingerprints.LoadOrStore(dir, host.Read(dir))
+	}
+	return f.(host.Fingerprint)
+}
 
 // result puts together what a run found. Everything has ended.
 func (r *run) result(w *watch) *Result {
@@ -63,7 +73,7 @@ func (r *run) result(w *watch) *Result {
 	}
 	res.Busy = math.Float64frombits(r.busiest.Load())
 	w.fill(res)
-	res.Host = fingerprint()
+	res.Host = fingerprint(r.pids())
 	res.judge()
 	return res
 }

@@ -29,14 +29,9 @@ type Machine struct {
 // Capacity is the processor time that the window had.
 func (m *Machine) Capacity() time.Duration { return m.Elapsed * time.Duration(m.Cores) }
 
-// counts is the machine at one moment.
-type counts struct {
-	Machine
-	threads map[string]time.Duration // the kernel's, by id and start
-}
-
-func readCounts() counts {
-	c := counts{threads: map[string]time.Duration{}}
+// readMachine is the totals since the machine was started.
+func readMachine() Machine {
+	var m Machine
 	text, _ := os.ReadFile("/proc/stat")
 	for l := range strings.Lines(string(text)) {
 		f := strings.Fields(l)
@@ -44,13 +39,34 @@ func readCounts() counts {
 		case len(f) < 9 || !strings.HasPrefix(f[0], "cpu"):
 		case f[0] == "cpu": // user nice system idle iowait irq softirq steal
 			at := func(i int) time.Duration { return time.Duration(number(f[i])) * tick }
-			c.User, c.System, c.Idle = at(1)+at(2), at(3), at(4)+at(5)
-			c.Interrupt, c.Steal = at(6)+at(7), at(8)
+			m.User, m.System, m.Idle = at(1)+at(2), at(3), at(4)+at(5)
+			m.Interrupt, m.Steal = at(6)+at(7), at(8)
 		default:
-			c.Cores++
+			m.Cores++
 		}
 	}
-	c.Stalled.CPU, c.Stalled.IO, c.Stalled.Memory = pressure("cpu"), pressure("io"), pressure("memory")
+	m.Stalled.CPU, m.Stalled.IO, m.Stalled.Memory = pressure("cpu"), pressure("io"), pressure("memory")
+	return m
+}
+
+// since is the window between two totals, but for the kernel's threads.
+func (m Machine) since(o Machine, elapsed time.Duration) Machine {
+	m.Elapsed = elapsed
+	m.User -= o.User
+	m.System -= o.System
+	m.Interrupt -= o.Interrupt
+	m.Steal -= o.Steal
+	m.Idle -= o.Idle
+	m.Stalled.CPU -= o.Stalled.CPU
+	m.Stalled.IO -= o.Stalled.IO
+	m.Stalled.Memory -= o.Stalled.Memory
+	return m
+}
+
+// kernelThreads are those of the kernel's own, and the CPU they have used. To find them every process is looked at, which takes
+// milliseconds: not when a window begins.
+func kernelThreads() map[int]time.Duration {
+	all := map[int]time.Duration{}
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
@@ -59,24 +75,11 @@ func readCounts() counts {
 		}
 		if s, err := readStat(pid); err == nil && s.kernel {
 			if d, err := cpu(pid); err == nil {
-				c.threads[e.Name()+" "+s.started] = d
+				all[pid] = d
 			}
 		}
 	}
-	return c
-}
-
-func (c counts) since(o counts, elapsed time.Duration) Machine {
-	m := Machine{
-		Elapsed: elapsed, Cores: c.Cores,
-		User: c.User - o.User, System: c.System - o.System, Interrupt: c.Interrupt - o.Interrupt,
-		Steal: c.Steal - o.Steal, Idle: c.Idle - o.Idle,
-	}
-	m.Stalled.CPU, m.Stalled.IO, m.Stalled.Memory = c.Stalled.CPU-o.Stalled.CPU, c.Stalled.IO-o.Stalled.IO, c.Stalled.Memory-o.Stalled.Memory
-	for id, d := range c.threads {
-		m.Kernel += d - o.threads[id]
-	}
-	return m
+	return all
 }
 
 // pressure is the total of the line "some"; 0 where the kernel does not tell.

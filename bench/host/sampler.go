@@ -28,9 +28,10 @@ type Sampler struct {
 	mu      sync.Mutex
 	watched []*watched
 	samples []Sample
-	begun   time.Time // of the window
-	machine counts    // when it began
-	window  Machine   // once it has ended
+	begun   time.Time             // of the window
+	kernel  map[int]time.Duration // threads of the kernel, and their CPU when the window began
+	machine Machine               // when it began: totals since the machine was started
+	window  Machine               // once it has ended
 }
 
 // watched is a process that is being sampled.
@@ -41,7 +42,7 @@ type watched struct {
 	lastAt  time.Time
 	peak    int64
 	threads threads
-	noted   time.Time     // when the threads were last read
+	begun   bool          // the window has begun
 	blur    time.Duration // CPU that the process used while its threads were read at both ends of the window
 	ended   bool
 	missing []string
@@ -53,7 +54,7 @@ func StartSampler(pids []int, every time.Duration) *Sampler {
 	if every <= 0 {
 		every = 100 * time.Millisecond
 	}
-	s := &Sampler{stop: make(chan struct{})}
+	s := &Sampler{stop: make(chan struct{}), kernel: kernelThreads()}
 	for _, pid := range pids {
 		s.watched = append(s.watched, &watched{pid: pid})
 	}
@@ -81,7 +82,10 @@ func (s *Sampler) Mark() {
 	defer s.mu.Unlock()
 	s.sample()
 	s.begun = time.Now()
-	s.machine = readCounts()
+	s.machine = readMachine()
+	for pid := range s.kernel {
+		s.kernel[pid], _ = cpu(pid)
+	}
 	for _, w := range s.watched {
 		w.begin()
 	}
@@ -95,7 +99,10 @@ func (s *Sampler) Stop() []Usage {
 	defer s.mu.Unlock()
 	s.sample()
 	elapsed := time.Since(s.begun)
-	s.window = readCounts().since(s.machine, elapsed)
+	s.window = readMachine().since(s.machine, elapsed)
+	for pid, now := range kernelThreads() { // those that began meanwhile with all they have
+		s.window.Kernel += max(0, now-s.kernel[pid])
+	}
 	var all []Usage
 	for _, w := range s.watched {
 		all = append(all, w.usage(elapsed))
@@ -151,7 +158,7 @@ func (s *Sampler) sample() {
 	}
 }
 
-// read brings last up to date. The threads are many, so they are read once a second.
+// read brings last up to date, and a tenth of the threads.
 func (w *watched) read() bool {
 	if w.ended {
 		return false
@@ -169,17 +176,12 @@ func (w *watched) read() bool {
 	}
 	w.last, w.lastAt = now, time.Now()
 	w.peak = max(w.peak, now.anon)
-	if w.lastAt.Sub(w.noted) >= time.Second && !w.noted.IsZero() {
-		w.note()
+	if w.begun {
+		if err := w.threads.step(w.pid); err != nil {
+			w.miss(err)
+		}
 	}
 	return true
-}
-
-func (w *watched) note() {
-	if err := w.threads.read(w.pid); err != nil {
-		w.miss(err)
-	}
-	w.noted = time.Now()
 }
 
 // miss notes once what cannot be measured.
@@ -204,7 +206,7 @@ func (w *watched) begin() {
 	if err := w.threads.begin(w.pid); err != nil {
 		w.miss(err)
 	}
-	w.noted, w.blur = time.Now(), w.since(&w.first)
+	w.begun, w.blur = true, w.since(&w.first)
 }
 
 // since is what the process has used since it was looked at.
@@ -218,7 +220,9 @@ func (w *watched) since(c *counters) time.Duration {
 
 func (w *watched) usage(elapsed time.Duration) Usage {
 	if !w.ended {
-		w.note()
+		if err := w.threads.read(w.pid); err != nil {
+			w.miss(err)
+		}
 		w.blur += w.since(&w.last)
 	}
 	a, b := &w.first, &w.last

@@ -11,7 +11,7 @@ import (
 type thread struct {
 	name        string
 	first, last switches
-	seen        bool // in the reading that goes on
+	seen        bool // on the list that has been read last
 }
 
 // switches is a thread at one moment.
@@ -21,11 +21,17 @@ type switches struct {
 }
 
 // threads follows those of a process through a window. Ids are used again, so one whose time has gone back is another thread.
+//
+// A reading of all is milliseconds of work for a process of a hundred threads, on a processor that the broker may be waiting for.
+// So within the window only their time is read, and a few at a time.
 type threads struct {
 	live map[int]*thread
 	cpu  map[string]time.Duration // by name, of those that have ended
 	sum  switches                 // of those that have ended
 	most time.Duration            // of one that has ended
+
+	round []int // those to be read in this round
+	next  int
 }
 
 // begin forgets all and takes the threads there are as they stand.
@@ -38,31 +44,46 @@ func (t *threads) begin(pid int) error {
 	return err
 }
 
-// read looks at each thread once; those that are not there any more keep what was last seen of them.
+// read looks at each thread once.
 func (t *threads) read(pid int) error {
+	if err := t.list(pid); err != nil {
+		return err
+	}
+	for _, id := range t.round {
+		t.look(pid, id, true)
+	}
+	t.next = len(t.round)
+	return nil
+}
+
+// step looks at the time of the next threads, a tenth of them all.
+func (t *threads) step(pid int) error {
+	if t.next >= len(t.round) {
+		if err := t.list(pid); err != nil {
+			return err
+		}
+	}
+	for n := len(t.round)/10 + 1; n > 0 && t.next < len(t.round); n-- {
+		t.look(pid, t.round[t.next], false)
+		t.next++
+	}
+	return nil
+}
+
+// list begins a round. Threads that are not there any more keep what was last seen of them.
+func (t *threads) list(pid int) error {
 	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
 	if err != nil {
 		return gone(err)
 	}
+	t.round, t.next = t.round[:0], 0
 	for _, e := range entries {
-		id, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
+		if id, err := strconv.Atoi(e.Name()); err == nil {
+			t.round = append(t.round, id)
+			if l := t.live[id]; l != nil {
+				l.seen = true
+			}
 		}
-		now, name, err := readThread(pid, e.Name())
-		if err != nil {
-			continue // it has ended just now
-		}
-		l := t.live[id]
-		if l != nil && now.cpu < l.last.cpu {
-			t.end(id)
-			l = nil
-		}
-		if l == nil {
-			l = &thread{}
-			t.live[id] = l
-		}
-		l.name, l.last, l.seen = name, now, true
 	}
 	for id, l := range t.live {
 		if !l.seen {
@@ -71,6 +92,35 @@ func (t *threads) read(pid int) error {
 		l.seen = false
 	}
 	return nil
+}
+
+// look reads a thread; its name and its switches when it is new or all is asked for.
+func (t *threads) look(pid, id int, all bool) {
+	task := "task/" + strconv.Itoa(id)
+	now, err := threadCPU(pid, task)
+	if err != nil {
+		return // it has ended just now
+	}
+	l := t.live[id]
+	if l != nil && now < l.last.cpu {
+		t.end(id)
+		l = nil
+	}
+	if l == nil {
+		l = &thread{}
+		t.live[id] = l
+		all = true
+	}
+	l.last.cpu = now
+	if !all {
+		return
+	}
+	if status, err := proc(pid, task+"/status"); err == nil {
+		voluntary, _ := line(status, "voluntary_ctxt_switches:")
+		involuntary, _ := line(status, "nonvoluntary_ctxt_switches:")
+		l.name, _ = line(status, "Name:")
+		l.last.voluntary, l.last.involuntary = number(voluntary), number(involuntary)
+	}
 }
 
 func (t *threads) end(id int) {
@@ -101,27 +151,18 @@ func (t *threads) used(total, blur time.Duration) (names map[string]time.Duratio
 	return names, t.most, t.sum
 }
 
-func readThread(pid int, id string) (now switches, name string, err error) {
-	status, err := proc(pid, "task/"+id+"/status")
-	if err != nil {
-		return now, "", err
-	}
-	name, _ = line(status, "Name:")
-	voluntary, _ := line(status, "voluntary_ctxt_switches:")
-	involuntary, _ := line(status, "nonvoluntary_ctxt_switches:")
-	now.voluntary, now.involuntary = number(voluntary), number(involuntary)
-	if sched, err := proc(pid, "task/"+id+"/schedstat"); err == nil { // nanoseconds on a processor, waiting for one, times it got one
+// threadCPU is in nanoseconds where the kernel keeps schedstat: time on a processor, waiting for one, and how often it got one.
+func threadCPU(pid int, task string) (time.Duration, error) {
+	if sched, err := proc(pid, task+"/schedstat"); err == nil {
 		ns, _, _ := strings.Cut(sched, " ")
-		now.cpu = time.Duration(number(ns))
-		return now, name, nil
+		return time.Duration(number(ns)), nil
 	}
-	text, err := proc(pid, "task/"+id+"/stat") // a kernel that keeps no schedstat
+	text, err := proc(pid, task+"/stat")
 	if err != nil {
-		return now, "", err
+		return 0, err
 	}
 	s, err := parseStat(text)
-	now.cpu = s.user + s.system
-	return now, name, err
+	return s.user + s.system, err
 }
 
 // group cuts the numbers off the end of a thread's name, so that those of a pool are one: "kafka-io-7" is "kafka-io". The kernel

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -29,6 +30,21 @@ func burn(t *testing.T, d time.Duration) {
 	}
 }
 
+// own runs f on a thread that ends with it: not the first one, which a process keeps.
+func own(f func()) {
+	runtime.LockOSThread() // and never unlocked
+	if unix.Gettid() == os.Getpid() {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			own(f)
+		}()
+		<-done
+		return
+	}
+	f()
+}
+
 // rename gives the thread that calls it a name.
 func rename(t *testing.T, name string) {
 	if err := os.WriteFile("/proc/thread-self/comm", []byte(name), 0); err != nil {
@@ -42,13 +58,12 @@ func TestUsageByThreads(t *testing.T) {
 	done := make(chan struct{})
 	busy := func(name string) chan struct{} {
 		leave := make(chan struct{})
-		go func() {
-			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		go own(func() {
 			rename(t, name)
 			burn(t, work)
 			done <- struct{}{}
 			<-leave
-		}()
+		})
 		return leave
 	}
 	s := StartSampler([]int{os.Getpid()}, 10*time.Millisecond)
@@ -106,12 +121,11 @@ func TestThreadsThatEndKeepTheirTime(t *testing.T) {
 	const work = 50 * time.Millisecond
 	s := StartSampler([]int{os.Getpid()}, time.Hour) // between Mark and Stop nobody looks
 	gone := make(chan int)
-	go func() {
-		runtime.LockOSThread()
+	go own(func() {
 		rename(t, "short-lived")
 		burn(t, work)
 		gone <- unix.Gettid()
-	}()
+	})
 	tid := <-gone
 	for unix.Tgkill(os.Getpid(), tid, 0) == nil {
 		runtime.Gosched()
@@ -119,6 +133,52 @@ func TestThreadsThatEndKeepTheirTime(t *testing.T) {
 	u := s.Stop()[0]
 	if u.CPU() < work || u.Threads[ended] < work-tick {
 		t.Errorf("the process used %v, threads that ended %v: want %v of both", u.CPU(), u.Threads[ended], work)
+	}
+}
+
+// Within the window a tenth of the threads is looked at with each sample, so that after ten all have been seen.
+func TestThreadsAreSeenBeforeTheyEnd(t *testing.T) {
+	const work = 50 * time.Millisecond
+	named, begin, burnt, leave, tid := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{}), 0
+	go own(func() {
+		rename(t, "short-lived")
+		tid = unix.Gettid()
+		named <- struct{}{}
+		<-begin
+		burn(t, work)
+		burnt <- struct{}{}
+		<-leave
+	})
+	<-named
+	s := StartSampler([]int{os.Getpid()}, time.Hour)
+	close(begin)
+	<-burnt
+	for range 12 {
+		s.mu.Lock()
+		s.sample()
+		s.mu.Unlock()
+	}
+	close(leave)
+	for unix.Tgkill(os.Getpid(), tid, 0) == nil {
+		runtime.Gosched()
+	}
+	if u := s.Stop()[0]; u.Threads["short-lived"] < work || u.Busiest < work {
+		t.Errorf("%v, the busiest %v; want %v of the thread that was seen", u.Threads, u.Busiest, work)
+	}
+}
+
+func TestDataDir(t *testing.T) {
+	dir := t.TempDir()
+	if got := DataDir([]int{os.Getpid()}); got == dir {
+		t.Errorf("nothing is open in %s yet", got)
+	}
+	f, err := os.Create(filepath.Join(dir, ".lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got := DataDir([]int{1 << 30, os.Getpid()}); got != dir {
+		t.Errorf("%q, want %q", got, dir)
 	}
 }
 
