@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,23 +26,40 @@ func newHelp() *cobra.Command {
 	}
 }
 
-// helpTemplate begins with what one can type.
-const helpTemplate = `{{with .Short}}{{.}}
-
-{{end}}{{if .HasExample}}{{.Example}}
-
-{{end}}Usage:
-  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}
-{{with .Long}}
-{{. | trimTrailingWhitespaces}}
-{{end}}{{if .HasAvailableSubCommands}}
-Commands:{{range .Commands}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}}  {{.Short}}{{end}}{{end}}
-{{end}}{{if .HasAvailableLocalFlags}}
-{{flagUsages .LocalFlags | trimTrailingWhitespaces}}
-{{end}}{{if .HasAvailableSubCommands}}
-{{.CommandPath}} COMMAND --help says more.
-{{end}}`
+// printHelp begins with what one can type. It is no template of cobra's, because text/template calls methods by name, for which the
+// linker keeps every exported method: a quarter of the binary.
+func printHelp(c *cobra.Command, _ []string) {
+	var b strings.Builder
+	if c.Short != "" {
+		b.WriteString(c.Short + "\n\n")
+	}
+	if c.HasExample() {
+		b.WriteString(c.Example + "\n\n")
+	}
+	use := c.UseLine()
+	if c.HasAvailableSubCommands() {
+		use = c.CommandPath() + " COMMAND"
+	}
+	b.WriteString("Usage:\n  " + use + "\n")
+	if c.Long != "" {
+		b.WriteString("\n" + strings.TrimRight(c.Long, " \n") + "\n")
+	}
+	if c.HasAvailableSubCommands() {
+		b.WriteString("\nCommands:\n")
+		for _, sub := range c.Commands() {
+			if sub.IsAvailableCommand() {
+				fmt.Fprintf(&b, "  %-*s  %s\n", sub.NamePadding(), sub.Name(), sub.Short)
+			}
+		}
+	}
+	if c.HasAvailableLocalFlags() {
+		b.WriteString("\n" + strings.TrimRight(flagUsages(c.LocalFlags()), " \n") + "\n")
+	}
+	if c.HasAvailableSubCommands() {
+		b.WriteString("\n" + c.CommandPath() + " COMMAND --help says more.\n")
+	}
+	c.Print(b.String())
+}
 
 const flagGroup = "group" // annotation of a flag
 

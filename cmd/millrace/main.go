@@ -86,19 +86,21 @@ variable: MILLRACE_BROKERS for --brokers. Exit codes: 0 done, 1 failed, 2 wrong 
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              subcommandsOnly,
-		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return environment(c) },
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // ours is newCompletion
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.SetOut(os.Stdout)
 	root.SetErr(os.Stderr)
-	root.Version = versionLine()
-	root.SetVersionTemplate("{{.Version}}\n")
-	cobra.AddTemplateFunc("flagUsages", flagUsages)
-	root.SetHelpTemplate(helpTemplate)
+	root.SetHelpFunc(printHelp)
 	root.SetHelpCommand(newHelp())
-	root.Flags().Bool("version", false, "print the version") // cobra's own would take -v too
+	version := root.Flags().Bool("version", false, "print the version")
+	root.RunE = func(c *cobra.Command, _ []string) error {
+		if *version {
+			return printVersion()
+		}
+		return c.Help()
+	}
 	root.AddCommand(newServer(), newDemo(), newBench(), newProduce(), newConsume(), newTopic(), newGroup(), newConfig(), newCluster(), newDoctor(), newHealthcheck(),
 		newCompletion(), newVersion())
 	for _, c := range root.Commands() {

@@ -26,8 +26,9 @@ func versionString() string {
 // kafkaVersion is the Kafka whose behaviour decides.
 const kafkaVersion = "4.4"
 
-func versionLine() string {
-	return fmt.Sprintf("millrace %s (%s, %s/%s), speaks Kafka %s", versionString(), runtime.Version(), runtime.GOOS, runtime.GOARCH, kafkaVersion)
+func printVersion() error {
+	_, err := fmt.Printf("millrace %s (%s, %s/%s), speaks Kafka %s\n", versionString(), runtime.Version(), runtime.GOOS, runtime.GOARCH, kafkaVersion)
+	return err
 }
 
 type versionDocument struct {
@@ -67,8 +68,7 @@ func newVersion() *cobra.Command {
 		if *output == "json" {
 			return printJSON(os.Stdout, d)
 		}
-		_, err := fmt.Println(versionLine())
-		return err
+		return printVersion()
 	}
 	return c
 }
