@@ -30,6 +30,7 @@ type sender struct {
 	own           []*sendLink
 	producerID    int64
 	producerEpoch int16
+	base          []int64 // by partition: the record with which this producer id's sequence begins, 0 unless there is a backlog
 
 	schedule, ahead *schedule     // the same times: of what is sent next, and of what is only counted as due
 	due, nextDue    time.Duration // their next times
@@ -132,6 +133,9 @@ func (s *sendLoop) work(ctx context.Context, sp span) error {
 
 func (p *sender) start(sp span) {
 	p.due, p.nextDue = sp.begin, sp.begin
+	for i := range p.book.partitions {
+		p.base = append(p.base, p.book.partitions[i].next)
+	}
 	if p.schedule != nil {
 		p.due, p.nextDue = sp.begin+p.schedule.Next(), sp.begin+p.ahead.Next()
 	}
@@ -287,7 +291,7 @@ func (k *sendLink) ship(partition int32, due, now time.Duration) int64 {
 	*s = shipment{
 		correlation: k.correlation, partition: partition, now: p.clock.unixMs(now), keys: s.keys,
 		stamp:      stamp{run: p.id, producer: p.book.producer, sequence: first, due: due},
-		producerID: p.producerID, producerEpoch: p.producerEpoch, sequence: int32(first & 0x7fffffff),
+		producerID: p.producerID, producerEpoch: p.producerEpoch, sequence: int32((first - p.base[partition]) & 0x7fffffff),
 	}
 	frame, err := t.ready(s, &p.seal)
 	if err != nil {

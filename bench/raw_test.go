@@ -93,7 +93,11 @@ func sendTo(t *testing.T, s Spec, leaders ...*leader) (*run, *collector) {
 	t.Helper()
 	s = s.WithDefaults()
 	s.Partitions = len(leaders)
-	r := &run{spec: s, id: 7, clock: clock{time.Now()}, collect: newCollector(), place: &place{topic: "topic"}, books: newBooks(s.Producers, s.Partitions)}
+	words, err := newWorkload(s, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &run{spec: s, words: words, id: 7, clock: clock{time.Now()}, collect: newCollector(), place: &place{topic: "topic"}, books: newBooks(s.Producers, s.Partitions)}
 	for _, l := range leaders {
 		r.place.leaders = append(r.place.leaders, l.address)
 	}

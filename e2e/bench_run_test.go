@@ -32,7 +32,7 @@ func TestBenchRun(t *testing.T) {
 		{Name: "large", Duration: second, Size: "65000", TopicConfigs: map[string]string{"millrace.durability": "os"}},
 		{Name: "keys", Rate: 5000, Duration: second, BatchRecords: 10, Partitions: 6, Keys: "zipf:1000:0.99", Size: "lognormal:200:1"},
 		{Name: "keys one by one", Rate: 2000, Duration: second, Partitions: 6, Keys: "uniform:100000", Arrivals: "poisson"},
-		{Name: "backlog", Rate: 500, Warmup: second, Duration: second, Backlog: 20 << 20, BatchRecords: 50, Partitions: 3, Producers: 2},
+		{Name: "backlog", Rate: 500, Warmup: second, Duration: second, Backlog: 20 << 20, Idempotent: true, BatchRecords: 50, Partitions: 3, Producers: 2},
 		{Name: "company", Rate: 500, Duration: second, Idle: 200, Churn: 100},
 		{Name: "acks 1", Rate: 500, Duration: second, Acks: "1", Consume: "after"},
 		{Name: "acks 0", Rate: 500, Duration: second, Acks: "0"},
