@@ -44,7 +44,7 @@ gate: build ## six workloads against the limits of bench/goals.yaml, wide enough
 	@env -u MILLRACE_BROKERS $(BIN) bench suite smoke --allow-disturbed --dir dist/gate
 	@$(BIN) bench gate bench/goals.yaml dist/gate
 
-bench-kafka: build ## the matrix against Apache Kafka (fetched from Maven, default and tuned) and the floor, in turns: an hour and a half, resumable
+bench-kafka: build ## the matrix against Apache Kafka (fetched from Maven, default and tuned) and the floor, in turns: an hour, resumable
 	@bench/kafka.sh $(if $(DIR),$(DIR),dist/bench-kafka)
 
 test: ## unit and integration tests against the real binary (no client but Go's needed)

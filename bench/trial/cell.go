@@ -58,7 +58,7 @@ func as(warmup, duration time.Duration, cells ...Cell) []Cell {
 
 // short is what a fresh machine can show of one broker in a minute and a half.
 func short() []Cell {
-	return as(time.Second/2, 5*time.Second, p1Big(), p1Single(), p3("lz4"), p5(16, 1), l1(10_000, 1), l1(50_000, 16), start(), partitions())
+	return as(time.Second/2, 4*time.Second, p1Big(), p1Single(), p3("lz4"), p5(16, 1), l1(10_000, 1), l1(50_000, 16), start(), partitions())
 }
 
 // smoke is for CI: six cells that need no cluster and no Kafka.

@@ -200,12 +200,15 @@ func (f *Swept) words() {
 		f.Words = fmt.Sprintf("%s holds %s up to %.0f records/s", f.Target.Name, objectives, f.Highest)
 	}
 	if n := len(f.Points); n > 0 {
-		last := f.Points[n-1]
+		last, least := f.Points[n-1], " at least"
+		if f.Highest == 0 {
+			least = ""
+		}
 		switch f.Bounded {
 		case byGenerator:
-			f.Words += fmt.Sprintf(" at least: the generator, not the broker, was the limit at %.0f records/s (%s)", last.Rate, last.Why)
+			f.Words += fmt.Sprintf("%s: the generator, not the broker, was the limit at %.0f records/s (%s)", least, last.Rate, last.Why)
 		case byDisturbance:
-			f.Words += fmt.Sprintf(" at least: at %.0f records/s the machine was disturbed three times (%s)", last.Rate, last.Why)
+			f.Words += fmt.Sprintf("%s: at %.0f records/s the machine was disturbed three times (%s)", least, last.Rate, last.Why)
 		case byRange:
 			f.Words += " at least, where the search was to end"
 		default:

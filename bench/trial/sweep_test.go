@@ -96,6 +96,9 @@ func TestSweepThatHoldsNowhereOrEverywhereEnds(t *testing.T) {
 	if f := (&knee{at: 0.0001}).sweep(t, 1000); f.Highest != 0 || !strings.Contains(f.Words, "no rate was found") {
 		t.Error(f.Words)
 	}
+	if f := (&knee{at: 1e9, starved: 1}).sweep(t, 1000); f.Highest != 0 || !strings.Contains(f.Words, "no rate was found at which e2e.p99.9=10ms holds: the generator, not the broker, was the limit at 1000 records/s") {
+		t.Error(f.Words)
+	}
 	if f := (&knee{at: 1e12}).sweep(t, 1e6); f.Highest != 10e6 || f.Bounded != byRange {
 		t.Error(f.Words)
 	}
