@@ -64,7 +64,7 @@ func (t *targetFlags) with(c *cobra.Command, f func(context.Context, bench.Targe
 	if fromEnvironment(t.client.brokers) {
 		fmt.Fprintf(os.Stderr, "note: measuring %s, which MILLRACE_BROKERS names\n", strings.Join(t.client.brokers, ","))
 	}
-	target := bench.Target{Brokers: t.client.brokers, Pids: t.pids}
+	target := bench.Target{Name: t.client.brokers[0], Brokers: t.client.brokers, Pids: t.pids}
 	if err := t.client.locate(c.Context(), &target); err != nil {
 		return err
 	}
