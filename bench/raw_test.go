@@ -148,7 +148,7 @@ func TestRawLosesALeader(t *testing.T) {
 		says string
 	}{
 		{"moved", kerr.NotLeaderForPartition.Code, "NOT_LEADER"},
-		{"gone", -1, "closed the connection"},
+		{"gone", -1, "producer 0: 127.0.0.1:"}, // closed or reset, as the kernel likes
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fine := startLeader(t, func(int32, int) int16 { return 0 })
@@ -159,13 +159,14 @@ func TestRawLosesALeader(t *testing.T) {
 				return c.code
 			})
 			r, got := sendTo(t, Spec{Rate: 1000, Duration: 200 * time.Millisecond}, fine, bad)
-			if fine.of(0) != 100 || got.whole.acked != 110 || got.whole.failed != 90 {
+			// A connection that is closed may take answers along that were not read yet.
+			if acked := got.whole.acked; fine.of(0) != 100 || acked > 110 || acked < 110 && c.code > 0 || got.whole.failed != 200-acked {
 				t.Errorf("acknowledged %d, failed %d; %v and %v came", got.whole.acked, got.whole.failed, fine.came, bad.came)
 			}
 			if r.errors.n.Load() == 0 || !strings.Contains(strings.Join(r.errors.mu.first, "\n"), c.says) {
 				t.Errorf("%d errors: %q", r.errors.n.Load(), r.errors.mu.first)
 			}
-			if f := r.books[0].partitions[1].failed; len(f.list) != 1 || f.list[0] != (stretch{10, 100}) {
+			if f := r.books[0].partitions[1].failed; len(f.list) != 1 || f.list[0] != (stretch{100 - got.whole.failed, 100}) {
 				t.Errorf("failed: %+v", f)
 			}
 		})
@@ -176,7 +177,7 @@ func TestRawLosesALeader(t *testing.T) {
 func TestRawEndsWithoutALeader(t *testing.T) {
 	bad := startLeader(t, func(_ int32, n int) int16 { return int16(-max(0, n-20)) })
 	r, c := sendTo(t, Spec{Duration: 300 * time.Millisecond, Producers: 3}, bad)
-	if c.whole.acked != 3*21 || c.whole.failed == 0 || c.whole.failed > 3*5 || r.errors.n.Load() < 3 {
+	if n := c.whole.acked; n == 0 || n > 3*21 || c.whole.failed == 0 || n+c.whole.failed > 3*(21+5) || r.errors.n.Load() < 3 {
 		t.Errorf("acknowledged %d, failed %d, %d errors", c.whole.acked, c.whole.failed, r.errors.n.Load())
 	}
 }
