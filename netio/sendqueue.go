@@ -35,6 +35,10 @@ type outbound struct {
 // inlineSlice is the largest slice that is sent from the mapping together with the bytes around it rather than by a call of its own.
 // Slices are handed to netio when their pages are in memory (replica's readers warm them); a page that has gone since blocks this call as it
 // would block sendfile.
+//
+// To a client on this machine (one that came over the loopback interface) Options.LocalCopy is the limit instead. There a page is copied in any
+// case, at the latest by the receiver, and sendfile hands the pages over one by one: of 1 MiB it cost 2.5 times what a send from the mapping
+// did, of pages that were not mapped before twice as much (Linux 6.18, bbr). To other machines sendfile saves the copy.
 const inlineSlice = 32 << 10
 
 const maxVector = 256
@@ -206,7 +210,7 @@ func (c *Conn) gather(s *sendScratch, budget int) (vec, total int, file *insert)
 			}
 			rest := in.slice.Length - p.within
 			fd := in.slice.Fd()
-			if fd < 0 || in.copy || in.slice.Length <= inlineSlice {
+			if fd < 0 || in.copy || in.slice.Length <= c.inline {
 				if view := in.slice.Bytes(); view != nil {
 					add(view[p.within:])
 					p.insert, p.within = p.insert+1, 0

@@ -46,9 +46,14 @@ func TestTookIsFromArrivalToDeparture(t *testing.T) {
 	}
 }
 
-// Slices are counted by the way they leave: large ones are the kernel's to send.
+// Slices are counted by the way they leave: large ones are the kernel's to send, to this machine only the largest.
 func TestSlicesAreCountedByPath(t *testing.T) {
-	const large, small = 256 << 10, 100
+	t.Run("other machines", func(t *testing.T) { slicesByPath(t, 256<<10, func(o *Options) { o.LocalCopy = -1 }) })
+	t.Run("this machine", func(t *testing.T) { slicesByPath(t, 1<<20+1, nil) })
+}
+
+func slicesByPath(t *testing.T, large int, change func(*Options)) {
+	const small = 100
 	f := newFile(t, vfs.OS, t.TempDir(), large, true)
 	s, _ := serve(t, funcs{frame: func(_ *Conn, r *Reply) {
 		length := large
@@ -57,14 +62,14 @@ func TestSlicesAreCountedByPath(t *testing.T) {
 		}
 		r.Insert(len(r.Buf), f.slice(0, length))
 		r.Send()
-	}}, nil)
+	}}, change)
 	c := dial(t, s)
 	for _, name := range []string{"large", "small"} {
 		c.send([]byte(name))
 		c.receive()
 	}
-	await(t, "the replies to be counted", func() bool { return s.Stats().BytesOut == 4+large+4+small })
-	if st := s.Stats(); st.Sendfile != (Sliced{1, large}) || st.Copied != (Sliced{1, small}) {
+	await(t, "the replies to be counted", func() bool { return s.Stats().BytesOut == int64(4+large+4+small) })
+	if st := s.Stats(); st.Sendfile != (Sliced{1, int64(large)}) || st.Copied != (Sliced{1, small}) {
 		t.Errorf("by sendfile %+v, from memory %+v", st.Sendfile, st.Copied)
 	}
 }
