@@ -218,6 +218,9 @@ func (r *run) publish() (tell func(Second), stop func()) {
 		}
 	}()
 	tell = func(s Second) {
+		if r.span.end(s.Second) > r.clock.now() {
+			return // a run that was ended early has empty seconds to its end
+		}
 		select {
 		case seconds <- r.stand(s):
 		default:

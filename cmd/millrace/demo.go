@@ -138,7 +138,7 @@ func (f *demoFlags) measure(ctx context.Context, broker *child, in *bench.Input,
 	}
 	d.Verified = ledger.Verdict()
 
-	spec := bench.Spec{Name: "demo", Rate: f.rate, Warmup: f.length / 5, Duration: f.length, Partitions: f.partitions}.WithDefaults()
+	spec := bench.Spec{Name: "demo", Rate: f.rate, Warmup: min(f.length/5, 2*time.Second), Duration: f.length, Partitions: f.partitions}.WithDefaults()
 	latency := runner{live: f.progress, command: []string{"millrace", "bench", "run", "--name=demo", "--rate=" + short(f.rate), "--warmup=" + spec.Warmup.String(),
 		"--duration=" + f.length.String(), fmt.Sprint("--partitions=", f.partitions), "--durability=" + f.durability}}
 	if d.Latency, err = latency.run(ctx, broker.target(ownName), spec); err != nil {

@@ -267,7 +267,7 @@ func TestInterruptedDemoLeavesNothingBehind(t *testing.T) {
 		}
 		d := launch(t, []string{"TMPDIR=" + tmp}, "demo", "--input", text, "--duration", "10m", "--progress", "plain")
 		d.run(t)
-		d.stderr.wait(t, "measuring latency")
+		d.stderr.wait(t, ", measure ")
 		if len(demoLeftovers(t, tmp)) < 2 {
 			t.Fatal("the demo's directory and broker are not where this test looks")
 		}
@@ -289,7 +289,7 @@ func TestDemoWhoseBrokerDiesSaysSoAndLeavesNothingBehind(t *testing.T) {
 	}
 	d := launch(t, []string{"TMPDIR=" + tmp}, "demo", "--input", text, "--duration", "10m", "--progress", "plain")
 	d.run(t)
-	d.stderr.wait(t, "measuring latency")
+	d.stderr.wait(t, ", measure ")
 	for _, left := range demoLeftovers(t, tmp) {
 		if pid, ok := strings.CutSuffix(strings.TrimPrefix(left, "/proc/"), "/cmdline"); ok {
 			n, err := strconv.Atoi(pid)
@@ -318,7 +318,7 @@ func TestKilledDemoTakesItsBrokerWithIt(t *testing.T) {
 	}
 	d := launch(t, []string{"TMPDIR=" + tmp}, "demo", "--input", text, "--duration", "10m", "--progress", "plain")
 	d.run(t)
-	d.stderr.wait(t, "measuring latency")
+	d.stderr.wait(t, ", measure ")
 	d.signal(t, syscall.SIGKILL)
 	d.ends(t, -1)
 	for tick, limit := time.NewTicker(5*time.Millisecond), time.After(20*time.Second); len(demoLeftovers(t, tmp)) > 1; { // the directory stays
