@@ -40,7 +40,8 @@ func (t mappedTail) write(p []byte, position int64) error {
 //
 // And a batch of bulk bytes or more is always written by pwrite. The pages of a mapping are zeroed before they are stored to, and made
 // writable one by one: with 64 KiB batches that was half of the broker's CPU, and for whole pages a write does neither. The pages ahead of
-// such batches are not touched.
+// such batches are not touched. The price: the folios are as small as the writes, of which sendfile takes a quarter more CPU (1.24 times, 0.96
+// to 1.39, 0.08 s/GB of 1 MiB slices) than of those that were touched; the append saves 0.3 s/GB.
 type pwriteTail struct{ vfs.File }
 
 const (
