@@ -41,8 +41,8 @@ bench: build ## the short suite against a broker it starts: a table and a report
 
 gate: build ## six workloads against the limits of bench/goals.yaml, wide enough for any machine: what CI runs
 	@rm -rf dist/gate; mkdir -p dist
-	@env -u MILLRACE_BROKERS $(BIN) bench suite smoke --allow-disturbed --dir dist/gate
-	@$(BIN) bench gate bench/goals.yaml dist/gate
+	@env -u MILLRACE_BROKERS $(BIN) bench suite smoke --allow-disturbed --dir dist/gate || [ $$? = 4 ] # 4: a generator was the limit, of which the gate says more
+	@$(BIN) bench gate --allow-disturbed bench/goals.yaml dist/gate
 
 bench-kafka: build ## the matrix against Apache Kafka (fetched from Maven, default and tuned) and the floor, in turns: an hour, resumable
 	@bench/kafka.sh $(if $(DIR),$(DIR),dist/bench-kafka)

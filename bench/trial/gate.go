@@ -25,14 +25,17 @@ type Gated struct {
 func (g *Gated) Outcome() Outcome { return worst(g.Judged) }
 
 // Gate holds goals against what a suite found. A goal whose cell was not run, or whose figures do not tell, neither holds nor fails.
-func Gate(goals []Goal, suite *SuiteResult) *Gated {
+//
+// allow is for a machine that has other work: a goal of time (Metric.Clock) that no quiet run was there for, and that the others did not meet, is
+// skipped. What is counted decides all the same, also where the generator was the limit.
+func Gate(goals []Goal, suite *SuiteResult, allow bool) *Gated {
 	found := &Gated{Schema: GateSchema}
 	for _, g := range goals {
 		j := Judged{Cell: g.Cell, Demand: g.Metric + " " + g.Limit}
 		if g.Against != "" {
 			j.Demand += " of " + g.Against
 		}
-		j.Outcome, j.Words = g.judge(suite)
+		j.Outcome, j.Words = g.judge(suite, allow)
 		if j.Outcome != Passed {
 			j.Words += "; " + g.Reason
 		}
@@ -41,7 +44,7 @@ func Gate(goals []Goal, suite *SuiteResult) *Gated {
 	return found
 }
 
-func (g *Goal) judge(suite *SuiteResult) (Outcome, string) {
+func (g *Goal) judge(suite *SuiteResult, allow bool) (Outcome, string) {
 	at := slices.IndexFunc(suite.Cells, func(c CellResult) bool { return c.Cell == g.Cell })
 	if at < 0 {
 		return Undecided, "was not run"
@@ -60,15 +63,26 @@ func (g *Goal) judge(suite *SuiteResult) (Outcome, string) {
 		return g.judgeRatio(cell, target)
 	}
 	v, ok := cell.Figures[target][g.Metric]
+	if !ok && allow && !g.metric.Clock() {
+		v, ok = cell.counted(target, g.metric)
+	}
+	why := ""
+	if allow && g.metric.Clock() {
+		why = cell.unquiet(target)
+	}
 	switch {
 	case ok && g.holds(v):
 		return Passed, g.metric.Format(v)
+	case ok && why != "":
+		return Skipped, g.metric.Format(v) + ", but " + why
 	case ok:
 		return Failed, g.metric.Format(v)
 	case g.Needs != "":
 		return Skipped, "needs " + g.Needs
 	case cell.Error != "":
 		return Undecided, "was not measured: " + cell.Error
+	case why != "":
+		return Skipped, why
 	}
 	return Undecided, "was not measured, or the runs were disturbed"
 }

@@ -37,7 +37,7 @@ func TestGoalsAreHeldAgainstASuite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := Gate(gs, r)
+	got := Gate(gs, r, false)
 	for i, want := range []Outcome{Passed, Failed, Passed, Passed, Failed, Failed, Passed, Skipped, Undecided, Undecided} {
 		if j := got.Judged[i]; j.Outcome != want || j.Words == "" {
 			t.Errorf("%s: %s (%s), want %s", j.Demand, j.Outcome, j.Words, want)
@@ -46,10 +46,10 @@ func TestGoalsAreHeldAgainstASuite(t *testing.T) {
 	if got.Outcome() != Failed || !strings.Contains(got.Judged[1].Words, "; narrow") {
 		t.Errorf("%s, %+v", got.Outcome(), got.Judged[1])
 	}
-	if o := Gate(gs[:1], r).Outcome(); o != Passed {
+	if o := Gate(gs[:1], r, false).Outcome(); o != Passed {
 		t.Error(o)
 	}
-	if o := Gate(gs[9:], r).Outcome(); o != Undecided {
+	if o := Gate(gs[9:], r, false).Outcome(); o != Undecided {
 		t.Error(o)
 	}
 }
@@ -66,7 +66,7 @@ func TestAGoalAtTheBorderIsUndecided(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if j := Gate(gs, r).Judged[0]; j.Outcome != Undecided {
+	if j := Gate(gs, r, false).Judged[0]; j.Outcome != Undecided {
 		t.Errorf("%+v", j)
 	}
 }

@@ -26,6 +26,9 @@ func (m Metric) Of(r *bench.Result) (float64, bool) {
 	return v, ok && v > 0
 }
 
+// Clock reports whether the figure is read from a clock, so that it is worse wherever a broker or the generator waits for a processor.
+func (m Metric) Clock() bool { return !m.Uses }
+
 // Metrics are all there are, the ones most often asked for first.
 func Metrics() []Metric { return slices.Clone(metrics) }
 
