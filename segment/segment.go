@@ -249,9 +249,13 @@ func (s *Segment) ahead(f *files, end int64, pwritten bool) {
 		f.stepAt.Store(never)
 		s.work.want(wantStep)
 	}
-	if end > f.touchAt.Load() && !pwritten {
+	switch {
+	case end <= f.touchAt.Load():
+	case !pwritten:
 		f.touchAt.Store(never)
 		s.pinned(f, s.touch)
+	case end > f.touched.Load():
+		s.passed(f)
 	}
 	if end > f.writebackAt.Load() {
 		f.writebackAt.Store(never)

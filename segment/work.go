@@ -301,6 +301,22 @@ func (s *Segment) touch(f *files) {
 	}
 }
 
+// passed gives back what was held of the budget for touched pages: the tail is beyond them, and the next ones are not to be touched. The appender's
+// call; who touches now will see to it himself.
+func (s *Segment) passed(f *files) {
+	if !f.touching.TryLock() {
+		return
+	}
+	s.untouched(f)
+	f.touching.Unlock()
+}
+
+// untouched is for when pages that were touched are no longer ahead of a tail. The caller holds f.touching.
+func (s *Segment) untouched(f *files) {
+	s.o.Budget.giveMemory(f.heldMemory)
+	f.heldMemory = 0
+}
+
 // writeback starts the writing of what was appended, long before a sync or the kernel's limits force it.
 func (s *Segment) writeback(f *files) {
 	boundary := s.size.Load() / writebackStep * writebackStep
@@ -343,6 +359,9 @@ func (s *Segment) trimLocked(f *files, final bool) (err error) {
 	}
 	s.o.Budget.giveDisk(f.held)
 	f.held = 0
+	f.touching.Lock()
+	s.untouched(f)
+	f.touching.Unlock()
 	if err := errors.Join(f.offsets.Trim(), f.times.Trim()); err != nil {
 		return err
 	}
