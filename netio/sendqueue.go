@@ -335,9 +335,12 @@ func (c *Conn) sendFile(in *insert, budget int) (int, bool, error) {
 
 // sendError sorts out what is no error.
 func (c *Conn) sendError(call string, err error) error {
-	if err == unix.EAGAIN {
+	switch err {
+	case unix.EAGAIN:
 		c.stall()
 		return nil
+	case unix.EFAULT: // what is a SIGBUS to who touches the mapping himself
+		return fmt.Errorf("%s: a page of the file cannot be read: it was cut, or its disk failed (%w)", call, err)
 	}
 	return fmt.Errorf("%s: %w", call, err)
 }
