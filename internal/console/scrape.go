@@ -17,6 +17,7 @@ type scrape struct {
 	window window
 	warned map[string]extent // what was left out last time
 	none   map[string]int64  // requests without an error, by API
+	sum    steady            // of all topics
 }
 
 func (s *scrape) begin(o Options) {
@@ -61,6 +62,7 @@ func (s *scrape) topics(out *sink, node *broker.NodeStats, detail bool) totals {
 		show = together
 	}
 	var all totals
+	beside := s.view.Beside() // first: a topic that is deleted meanwhile is missed, but not counted twice
 	s.view.Topics(show == byPartition, func(t *broker.TopicStats) {
 		all.topics++
 		all.led += t.Led
@@ -78,8 +80,8 @@ func (s *scrape) topics(out *sink, node *broker.NodeStats, detail bool) totals {
 			partition(out, t.Name, number(t.Partitions[i].Index), &t.Partitions[i])
 		}
 	})
-	beside := s.view.Beside()
 	all.sum.Counts.Add(&beside)
+	s.sum.hold(&all.sum.Counts)
 	compatible(out, "", &all.sum.Counts)
 	if show == together {
 		traffic(out, "", &all.sum.Counts)
