@@ -17,12 +17,25 @@ type admin struct {
 	note   string          // why, when nobody has asked for that
 }
 
-// listenAdmin opens the admin listener. Where it was set to be it has to be; a default port that something else has taken does not keep a
-// broker from serving.
+// listenAdmin opens the admin listener. Where it was set to be it has to be; a default port that something else has taken, or that
+// clients are to be served at, does not keep a broker from serving.
 func listenAdmin(cfg *config.Config, log *slog.Logger) (*admin, error) {
 	at := cfg.Admin()
 	if at.Off {
 		return &admin{}, nil
+	}
+	for _, l := range cfg.Listeners() {
+		if l.Port != at.Port || at.Port == 0 {
+			continue
+		}
+		if at.Asked && l.Host == at.Host {
+			return nil, &failure{exitUsage, "config", fmt.Sprintf("the admin listener and %s are at the same address", l), "millrace.admin.listener names another address, or off"}
+		}
+		if !at.Asked {
+			note := fmt.Sprintf("port %d of the admin listener is that of %s: no metrics; millrace.admin.listener moves it", at.Port, l.Name)
+			log.Warn("no metrics and no health are served: the port of the admin listener is that of a listener for clients", "address", at.Address(), "listener", l.String())
+			return &admin{note: note}, nil
+		}
 	}
 	s, err := console.Listen(console.Options{
 		Host:     at.Host,
