@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,14 +37,57 @@ func open(value []byte) (sequence uint64, ok bool) {
 
 // In fsync mode, the default, every record that was acknowledged survives kill -9: it is there, in order, and once when its producer
 // is idempotent. A second producer without idempotence may see its retries twice, but nothing it was promised may be missing.
+//
+// In the other modes a kill -9 takes nothing either. There small batches are stored into the mapping and large ones written, in turns, in one file.
 func TestKillUnderLoad(t *testing.T) {
-	const partitions, rate = 4, 50e6
 	n := *kills
 	if testing.Short() {
 		n = min(n, 3)
 	}
-	dir := t.TempDir()
-	b := start(t, dir, 0)
+	t.Run("fsync", func(t *testing.T) { killUnderLoad(t, t.TempDir(), n, 256<<10) })
+	for _, mode := range []string{"replicated", "os"} {
+		t.Run(mode, func(t *testing.T) {
+			dir := t.TempDir()
+			killUnderLoad(t, dir, max(n/4, 2), 16<<10, "millrace.durability="+mode)
+			small, large := batchesOf(t, filepath.Join(dir, "once-0"))
+			if t.Logf("%d small and %d large batches", small, large); small == 0 || large == 0 {
+				t.Error("the load was not mixed")
+			}
+		})
+	}
+}
+
+// batchesOf counts the batches of a partition by which way they took, see bulk in the package segment.
+func batchesOf(t *testing.T, folder string) (small, large int) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for len(b) >= 12 {
+			size := 12 + int(binary.BigEndian.Uint32(b[8:]))
+			if size == 12 || size > len(b) {
+				break // space ahead of the tail
+			}
+			if size < 12<<10 {
+				small++
+			} else {
+				large++
+			}
+			b = b[size:]
+		}
+	}
+	return small, large
+}
+
+func killUnderLoad(t *testing.T, dir string, n int, batch int32, settings ...string) {
+	const partitions, rate = 4, 50e6
+	b := start(t, dir, 0, settings...)
 	if _, err := kadm.NewClient(b.client()).CreateTopics(within(t, 20*time.Second), partitions, 1, nil, "once", "atleast"); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +99,7 @@ func TestKillUnderLoad(t *testing.T) {
 	)
 	newProducer := func(opts ...kgo.Opt) *kgo.Client {
 		return b.client(append([]kgo.Opt{kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()),
-			kgo.MaxBufferedBytes(8 << 20), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(256 << 10),
+			kgo.MaxBufferedBytes(8 << 20), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(batch), kgo.ProducerLinger(0),
 			kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }), kgo.RequestRetries(1 << 30),
 			kgo.RetryTimeout(10 * time.Minute), kgo.UnknownTopicRetries(-1), kgo.MetadataMinAge(20 * time.Millisecond)}, opts...)...)
 	}
@@ -114,7 +159,7 @@ func TestKillUnderLoad(t *testing.T) {
 			t.Fatalf("after kill %d the producers got no further than %d of %d records", kill, ackedInAll()-before, more-before)
 		}
 		b.kill()
-		b = start(t, dir, b.port)
+		b = start(t, dir, b.port, settings...)
 	}
 	close(stop)
 	<-done
