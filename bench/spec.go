@@ -112,9 +112,12 @@ func (s Spec) Validate() error {
 		bad bool
 		say string
 	}{
-		{s.Rate < 0, "rate must not be negative"},
+		{s.Rate != 0 && !(s.Rate >= slowest && s.Rate <= fastest), fmt.Sprintf("rate is 0 or between %g and %g records/s", slowest, fastest)},
 		{s.Duration <= 0 || s.Warmup < 0, "duration must be more than 0, warm-up not negative"},
-		{s.Entropy < 0 || s.Entropy > 1, "entropy is a share between 0 and 1"},
+		{!(s.Entropy >= 0 && s.Entropy <= 1), "entropy is a share between 0 and 1"},
+		{s.Idle < 0 || s.Backlog < 0 || s.Linger < 0, "idle connections, backlog and linger must not be negative"},
+		{s.Churn != 0 && !(s.Churn >= slowest && s.Churn <= fastest), fmt.Sprintf("churn is 0 or between %g and %g connections/s", slowest, fastest)},
+		{s.FetchMaxWait < 0 || s.FetchMinBytes < 1 || s.FetchMaxBytes < 1, "a fetch has at least 1 byte and waits 0 or more"},
 		{s.Idempotent && s.Acks != "all", "idempotence needs acks all"},
 		{s.Idempotent && s.InFlight > 5, "idempotence allows 5 requests in flight at most"},
 		{s.Idempotent && s.InFlight != 5 && s.Mode == "kgo", "idempotence in mode kgo has 5 requests in flight, neither more nor less"},
@@ -133,6 +136,12 @@ func (s Spec) Validate() error {
 	}
 	return errors.Join(append(errs, err)...)
 }
+
+// A schedule at less than slowest would count in centuries and overflow; one above fastest is more than can be counted as due.
+const (
+	slowest = 0.001
+	fastest = 1e9
+)
 
 // largestBatch bounds what a run keeps in memory, also with the largest of records.
 const largestBatch = 64 << 20
