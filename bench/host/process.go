@@ -67,6 +67,7 @@ func cpu(pid int) (time.Duration, error) {
 // counters is a process at one moment.
 type counters struct {
 	stat
+	at            time.Time // when cpu was read
 	cpu           time.Duration
 	anon, file    int64
 	read, written int64
@@ -87,6 +88,7 @@ func readCounters(pid int) (counters, error) {
 	if c.cpu, err = cpu(pid); err != nil {
 		return c, errEnded
 	}
+	c.at = time.Now()
 	status, err := proc(pid, "status")
 	if err != nil {
 		return c, gone(err)

@@ -12,7 +12,8 @@ import (
 type Sample struct {
 	At    time.Time
 	Pid   int
-	Cores float64 // busy since the sample before
+	Took  time.Duration // since the sample before
+	Cores float64       // busy in that time
 	Anon  int64
 	File  int64
 }
@@ -129,14 +130,15 @@ func (s *Sampler) Between(from, to time.Time) (cores float64, anon int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range s.watched {
-		n, sum, most := 0, 0.0, int64(0)
+		var busy, length float64 // samples are not equally long: one may follow another at once, when the window begins
+		most := int64(0)
 		for i := len(s.samples) - 1; i >= 0 && s.samples[i].At.After(from); i-- {
 			if at := &s.samples[i]; at.Pid == w.pid && !at.At.After(to) {
-				n, sum, most = n+1, sum+at.Cores, max(most, at.Anon)
+				busy, length, most = busy+at.Cores*float64(at.Took), length+float64(at.Took), max(most, at.Anon)
 			}
 		}
-		if n > 0 {
-			cores += sum / float64(n)
+		if length > 0 {
+			cores += busy / length
 			anon += most
 		}
 	}
@@ -153,8 +155,9 @@ func (s *Sampler) sample() {
 		if len(s.samples) >= maxSamples {
 			s.samples = append(s.samples[:0], s.samples[maxSamples/4:]...)
 		}
-		cores := float64(w.last.cpu-before.cpu) / float64(max(w.lastAt.Sub(at), 1))
-		s.samples = append(s.samples, Sample{w.lastAt, w.pid, cores, w.last.anon, w.last.file})
+		took := max(w.lastAt.Sub(at), 1)
+		cores := float64(w.last.cpu-before.cpu) / float64(took)
+		s.samples = append(s.samples, Sample{w.lastAt, w.pid, took, cores, w.last.anon, w.last.file})
 	}
 }
 
@@ -174,7 +177,7 @@ func (w *watched) read() bool {
 	if err := now.readDisk(w.pid); err != nil {
 		w.miss(fmt.Errorf("its bytes on the disk: %w (only its own user and root may read them)", err))
 	}
-	w.last, w.lastAt = now, time.Now()
+	w.last, w.lastAt = now, now.at
 	w.peak = max(w.peak, now.anon)
 	if w.begun {
 		if err := w.threads.step(w.pid); err != nil {

@@ -216,11 +216,16 @@ func TestBetween(t *testing.T) {
 	s := &Sampler{watched: []*watched{{pid: 1}, {pid: 2}}}
 	for i := range 10 {
 		at := begin.Add(time.Duration(i) * 100 * time.Millisecond)
-		s.samples = append(s.samples, Sample{at, 1, float64(i), int64(i), 0}, Sample{at, 2, 0.5, 100, 0})
+		s.samples = append(s.samples, Sample{at, 1, 100 * time.Millisecond, float64(i), int64(i), 0}, Sample{at, 2, 100 * time.Millisecond, 0.5, 100, 0})
 	}
 	cores, anon := s.Between(begin.Add(250*time.Millisecond), begin.Add(500*time.Millisecond))
 	if cores != 4+0.5 || anon != 5+100 {
 		t.Errorf("%v cores and %d bytes, want 4.5 and 105", cores, anon)
+	}
+	at := begin.Add(time.Second) // the window begins: one look just after another, which says nothing of the second
+	s.samples = append(s.samples, Sample{at, 1, 100 * time.Millisecond, 1, 0, 0}, Sample{at.Add(10 * time.Microsecond), 1, 10 * time.Microsecond, 40, 0, 0})
+	if cores, _ := s.Between(begin.Add(950*time.Millisecond), begin.Add(1050*time.Millisecond)); cores > 1.01 {
+		t.Errorf("%v cores, want 1", cores)
 	}
 }
 
