@@ -153,6 +153,7 @@ func TestJudge(t *testing.T) {
 		name                  string
 		slip, produce, busy   float64
 		achieved, peakBacklog float64 // of 1000 asked for
+		due                   int64   // 0: as asked for
 		invalid               string
 		saturated             bool
 	}{
@@ -162,9 +163,19 @@ func TestJudge(t *testing.T) {
 		{name: "busy", slip: 0.1, produce: 2, busy: 0.96, achieved: 1000, invalid: "busy 96 %"},
 		{name: "the broker is slow", slip: 0.1, produce: 900, achieved: 900, peakBacklog: 1000, saturated: true},
 		{name: "the generator is slow", slip: 0.1, produce: 2, achieved: 900, peakBacklog: 10, invalid: "900.0 reached"},
+		{name: "random arrivals were fewer", slip: 0.1, produce: 2, achieved: 980, peakBacklog: 3, due: 9800},
+		{name: "random arrivals were more, and not kept", slip: 0.1, produce: 900, achieved: 1000, peakBacklog: 900, due: 10_300, saturated: true},
+		{name: "the warm-up left a queue", slip: 0.1, produce: 900, achieved: 1100, peakBacklog: 2000, saturated: true},
+		{name: "nothing was due", slip: 0.1, produce: 2, due: -1, invalid: "no record was due"},
 	} {
 		r := &Result{Busy: c.busy, Latency: map[string]*Distribution{LatencySlip: slow(c.slip), LatencyProduce: slow(c.produce)}}
 		r.Load = Load{Asked: 1000, Achieved: c.achieved, Records: int64(10 * c.achieved), Elapsed: 10 * time.Second, PeakBacklog: int64(c.peakBacklog)}
+		switch r.Load.Due = c.due; c.due {
+		case 0:
+			r.Load.Due = 10_000
+		case -1:
+			r.Load.Due = 0
+		}
 		r.judge()
 		if got := strings.Join(r.Invalid, "; "); r.Saturated != c.saturated || (got == "") != (c.invalid == "") || !strings.Contains(got, c.invalid) {
 			t.Errorf("%s: invalid %q, saturated %v", c.name, got, r.Saturated)

@@ -69,8 +69,9 @@ type Load struct {
 	Unsent    int64 `json:"unsent,omitempty"` // due in time and never sent: the broker was too far behind, see Result.Saturated
 
 	Elapsed          time.Duration `json:"elapsed_ns"`
-	Records          int64         `json:"records"` // acknowledged in the window
-	Bytes            int64         `json:"bytes"`   // of their keys and values
+	Due              int64         `json:"due,omitempty"` // in the window, by the schedule: with random arrivals not quite Asked x Elapsed; 0: closed loop
+	Records          int64         `json:"records"`       // acknowledged in the window
+	Bytes            int64         `json:"bytes"`         // of their keys and values
 	Requests         int64         `json:"requests"`
 	Fetched          int64         `json:"fetched_records"`
 	FetchedBytes     int64         `json:"fetched_bytes"`
