@@ -71,10 +71,18 @@ func Compare(old, now []*bench.Result, demands []FailOn) (*Changes, error) {
 			common = append(common, name)
 		} else {
 			c.Notes = append(c.Notes, name+" is among the old results only")
+			for _, d := range demands { // what broke so much that it is not to be quoted must not pass for it
+				c.Judged = append(c.Judged, Judged{Cell: name, Demand: d.Text, Outcome: Undecided, Words: "there is no sound result among the new ones"})
+			}
 		}
 	}
 	if len(common) == 0 {
 		return nil, errors.New("the old and the new results have no workload in common")
+	}
+	for _, r := range now {
+		if len(demands) > 0 && !r.Verdict.Intact() {
+			c.Judged = append(c.Judged, Judged{Cell: r.Spec.Name, Demand: "verification", Outcome: Failed, Words: r.Verdict.String()})
+		}
 	}
 	level := 0.05 / float64(max(1, len(demands)*len(common)))
 	for _, name := range common {

@@ -103,8 +103,29 @@ func TestADemandSeldomFailsByChance(t *testing.T) {
 	}
 }
 
+// A new result that failed the verification is left out of the figures, and so would pass every demand on them.
+func TestDemandsDoNotPassWhatIsLeftOut(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 1))
+	old, now := results(random, 6, 1), results(random, 7, 1)
+	now[6].Verdict = bench.Verdict{Sent: 10, Consumed: 9, Lost: 1}
+	got, err := Compare(old, now, demands(t, "produce.p99>+50%"))
+	if err != nil || got.Outcome() != Failed || got.Judged[0].Demand != "verification" {
+		t.Errorf("%v: %+v", err, got)
+	}
+	for _, r := range results(random, 6, 1) {
+		r.Spec.Name = "L2"
+		old = append(old, r)
+	}
+	got, err = Compare(old, now[:6], demands(t, "produce.p99>+50%"))
+	if err != nil || got.Outcome() != Undecided {
+		t.Errorf("%v: %+v", err, got)
+	}
+}
+
 func TestDemandsThatAreSlipsAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
+		"e2e.p99>NaN%":     "sign",
+		"e2e.p99>+Inf%":    "sign",
 		"e2e.p99":          "no > or <",
 		"e2e.p99>+5":       "no percentage",
 		"e2e.p99<-5%":      "better when it is lower",

@@ -2,6 +2,7 @@ package trial
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -33,7 +34,7 @@ func ParseFailOn(text string) (FailOn, error) {
 		return bad("the limit is no percentage")
 	case m.Higher != (text[at] == '<'):
 		return bad(fmt.Sprintf("%s is better when it is %s", m.Name, direction(m)))
-	case m.Higher && (v > 0 || v <= -100), !m.Higher && v < 0:
+	case m.Higher && !(v <= 0 && v > -100), !m.Higher && !(v >= 0 && v < math.Inf(1)):
 		return bad("the sign of the limit")
 	}
 	return FailOn{m, v / 100, text}, nil
