@@ -28,6 +28,7 @@ build: ## build the static binary bin/millrace
 
 install: build ## install the binary into PREFIX/bin (default ~/.local/bin)
 	install -D -m 755 $(BIN) $(PREFIX)/bin/millrace
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "$(PREFIX)/bin is not in PATH: export PATH=\"$(PREFIX)/bin:\$$PATH\" makes a shell find millrace" >&2 ;; esac
 
 uninstall: ## remove what install put there
 	rm -f $(PREFIX)/bin/millrace
