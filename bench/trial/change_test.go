@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -40,7 +41,7 @@ func results(random *rand.Rand, n int, ms float64) (all []*bench.Result) {
 	g := newRig(random.Uint64(), 0.03)
 	g.cost["a"] = ms
 	for range n {
-		r, _ := g.run(nil, bench.Target{Name: "a"}, bench.Spec{Name: "L1", Seed: random.Uint64()})
+		r, _ := g.run(context.Background(), bench.Target{Name: "a"}, bench.Spec{Name: "L1", Seed: random.Uint64()})
 		all = append(all, r)
 	}
 	return all

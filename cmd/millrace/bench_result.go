@@ -17,9 +17,9 @@ import (
 
 // resultFlags say where results go: stdout, and files beside it.
 type resultFlags struct {
-	output           *string
-	json, html, hlog string
-	allowDisturbed   bool
+	output         *string
+	json, html     string
+	allowDisturbed bool
 }
 
 func addResultFlags(c *cobra.Command) *resultFlags {
