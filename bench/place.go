@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -48,11 +49,12 @@ func findPlace(ctx context.Context, r *run) (_ *place, err error) {
 			configs[k] = &v
 		}
 		if _, err := p.admin.CreateTopic(ctx, int32(r.spec.Partitions), int16(r.spec.ReplicationFactor), configs, p.topic); err != nil {
+			p.made = ctx.Err() != nil // interrupted: the broker may make it all the same
 			return p, fmt.Errorf("create the topic: %w", err)
 		}
 		p.made = !r.setup.Keep
 	}
-	if err := p.findLeaders(ctx); err != nil {
+	if err := p.findLeaders(ctx, r.spec.Topic != ""); err != nil {
 		return p, err
 	}
 	if err := p.findStarts(ctx); err != nil {
@@ -61,8 +63,8 @@ func findPlace(ctx context.Context, r *run) (_ *place, err error) {
 	return p, p.describe(ctx, o)
 }
 
-// findLeaders waits until every partition has one.
-func (p *place) findLeaders(ctx context.Context) error {
+// findLeaders waits until every partition has one. A topic that somebody named has to be there already.
+func (p *place) findLeaders(ctx context.Context, named bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, leadersWithin, fmt.Errorf("not every partition of %s had a leader within %v", p.topic, leadersWithin))
 	defer cancel()
 	for {
@@ -77,6 +79,9 @@ func (p *place) findLeaders(ctx context.Context) error {
 				addresses[b.NodeID] = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
 			}
 			topic := m.Topics[p.topic]
+			if errors.Is(topic.Err, kerr.UnknownTopicOrPartition) && named {
+				return fmt.Errorf("there is no topic %s: create it, or name none and the run makes one", p.topic)
+			}
 			p.leaders = make([]string, len(topic.Partitions))
 			for _, d := range topic.Partitions {
 				if int(d.Partition) < len(p.leaders) {
@@ -182,7 +187,7 @@ func (p *place) leave() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // also when the run was interrupted
 	defer cancel()
-	if _, err := p.admin.DeleteTopic(ctx, p.topic); err != nil {
+	if _, err := p.admin.DeleteTopic(ctx, p.topic); err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return fmt.Errorf("delete topic %s: %w", p.topic, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,16 @@ func runBench(t *testing.T, addr string, spec bench.Spec) *bench.Result {
 		t.Logf("  %-8s %+v", name, d.LatencySummary)
 	}
 	return r
+}
+
+// A topic that was named and is not there is said so at once.
+func TestBenchOfNoTopic(t *testing.T) {
+	b := start(t, t.TempDir(), 0)
+	ctx := within(t, 20*time.Second) // less than a topic that was made is waited for
+	_, err := bench.Run(ctx, bench.Setup{Target: bench.Target{Brokers: []string{b.addr}}}, bench.Spec{Topic: "nowhere", Duration: time.Second})
+	if err == nil || !strings.Contains(err.Error(), "there is no topic nowhere") {
+		t.Error(err)
+	}
 }
 
 // One run of the generator against the real broker, in each way it can send: every record is acknowledged, comes back, and is
