@@ -324,6 +324,7 @@ func (k *sendLink) woken(events uint32, now time.Duration) {
 		return
 	}
 	k.read()
+	now = k.sender.clock.now() // other links may have been read before this one, while its answer came
 	for k.broken == nil {
 		answer, ok := k.next()
 		if !ok {
