@@ -66,6 +66,7 @@ func (c *kgoConsumer) work(ctx context.Context) {
 		fetches := c.client.PollFetches(polling)
 		cancel()
 		c.take(fetches, c.clock.now())
+		c.client.AllowRebalance()
 	}
 }
 

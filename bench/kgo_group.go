@@ -23,6 +23,7 @@ func (c *kgoConsumer) join(group int) []kgo.Opt {
 	}
 	return []kgo.Opt{
 		kgo.ConsumerGroup(c.groupName(group)),
+		kgo.BlockRebalanceOnPoll(), // a partition does not go to another member while its records are being verified here
 		kgo.ConsumeTopics(c.place.topic),
 		kgo.OnPartitionsAssigned(change(1)),
 		kgo.OnPartitionsRevoked(change(-1)),
