@@ -120,3 +120,16 @@ func (s *Second) Late() bool { return s.Slip > mayBeLate(s.Produce["p99"]) }
 func (r *Result) Sound() bool {
 	return r.Verdict.Intact() && r.Errors == 0 && len(r.Invalid)+len(r.Disturbed) == 0
 }
+
+// BrokerCPU is what the brokers' processes used in the window, all together.
+func (r *Result) BrokerCPU() (sum time.Duration) {
+	for i := range r.Brokers {
+		sum += r.Brokers[i].CPU()
+	}
+	return sum
+}
+
+// CPUPer is the brokers' CPU in seconds for each of n things of the window; false: there were none.
+func (r *Result) CPUPer(n int64) (seconds float64, ok bool) {
+	return r.BrokerCPU().Seconds() / float64(n), n > 0
+}

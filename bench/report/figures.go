@@ -45,14 +45,17 @@ type thread struct {
 }
 
 func usage(r *bench.Result) use {
-	u := use{unit: "request", verb: "acknowledged"}
+	u := use{unit: "request", verb: "acknowledged", cpu: r.BrokerCPU()}
+	each := func(n int64, unit float64) figure {
+		v, ok := r.CPUPer(n)
+		return figure{v * unit, ok}
+	}
 	threads := map[string]time.Duration{}
 	var user time.Duration
 	var anon, file, peak, written, switches int64
 	for _, b := range r.Brokers {
 		u.elapsed = max(u.elapsed, b.Elapsed)
 		user += b.User
-		u.cpu += b.User + b.System
 		anon, file, peak = anon+b.Anon, file+b.File, peak+b.PeakAnon
 		written, switches = written+b.WrittenBytes, switches+b.Voluntary+b.Involuntary
 		for name, took := range b.Threads {
@@ -68,9 +71,7 @@ func usage(r *bench.Result) use {
 	}
 	u.cores = per(u.cpu.Seconds(), u.elapsed.Seconds())
 	u.user = per(user.Seconds(), u.cpu.Seconds())
-	u.perGigabyte = per(u.cpu.Seconds(), float64(bytes)/1e9)
-	u.perRequest = per(u.cpu.Seconds()*1e6, float64(requests))
-	u.perRecord = per(u.cpu.Seconds()*1e6, float64(records))
+	u.perGigabyte, u.perRequest, u.perRecord = each(bytes, 1e9), each(requests, 1e6), each(records, 1e6)
 	u.anon, u.file, u.peak = figure{float64(anon), true}, figure{float64(file), true}, figure{float64(peak), true}
 	u.written, u.switches = figure{float64(written), true}, per(float64(switches), u.elapsed.Seconds())
 	for _, name := range slices.Sorted(maps.Keys(threads)) {

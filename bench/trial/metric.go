@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/millrace/millrace/bench"
 )
@@ -47,8 +46,8 @@ func MetricNamed(name string) (Metric, error) {
 var metrics = func() []Metric {
 	per := func(what func(bench.Load) int64, unit float64) func(*bench.Result) (float64, bool) {
 		return func(r *bench.Result) (float64, bool) {
-			n := what(r.Load)
-			return brokerCPU(r).Seconds() / float64(n) * unit, n > 0 && r.Load.Requests+r.Load.Fetches >= minRequests
+			v, ok := r.CPUPer(what(r.Load))
+			return v * unit, ok && r.Load.Requests+r.Load.Fetches >= minRequests
 		}
 	}
 	ms := []Metric{
@@ -57,7 +56,7 @@ var metrics = func() []Metric {
 		{"cpu_per_million", "s", "CPU per million records", true, false, per(func(l bench.Load) int64 { return l.Records }, 1e6)},
 		{"cpu_per_request", "us", "CPU per produce request", true, false, per(func(l bench.Load) int64 { return l.Requests }, 1e6)},
 		{"cores", "cores", "CPU", true, false, func(r *bench.Result) (float64, bool) {
-			return brokerCPU(r).Seconds() / r.Load.Elapsed.Seconds(), r.Load.Elapsed > 0
+			return r.BrokerCPU().Seconds() / r.Load.Elapsed.Seconds(), r.Load.Elapsed > 0
 		}},
 		{"switches_per_request", "", "context switches per produce request", true, false, func(r *bench.Result) (float64, bool) {
 			var n int64
@@ -126,13 +125,6 @@ const minBeyond = 10
 
 // minRequests are needed before what was used is theirs and not that of a process which merely exists.
 const minRequests = 100
-
-func brokerCPU(r *bench.Result) (sum time.Duration) {
-	for _, b := range r.Brokers {
-		sum += b.CPU()
-	}
-	return sum
-}
 
 // Format writes a value as people read it.
 func (m Metric) Format(v float64) string {
