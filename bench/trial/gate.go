@@ -77,7 +77,7 @@ func (g *Goal) judge(suite *SuiteResult, allow bool) (Outcome, string) {
 		return Skipped, g.metric.Format(v) + ", but " + why
 	case ok:
 		return Failed, g.metric.Format(v)
-	case g.Needs != "":
+	case g.Needs != "" && cell.Figures[target] != nil: // the cell was measured, and this is what it could not
 		return Skipped, "needs " + g.Needs
 	case cell.Error != "":
 		return Undecided, "was not measured: " + cell.Error

@@ -54,6 +54,18 @@ func TestGoalsAreHeldAgainstASuite(t *testing.T) {
 	}
 }
 
+// A cell that was not measured at all is undecided, also for what may be missing where a cell was measured.
+func TestAGoalWithNeedsIsNotSkippedWithItsCell(t *testing.T) {
+	gs, err := goals(t, `[{cell: P1-64k, metric: calls_per_request, limit: "<= 9", needs: strace, reason: no surprise}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &SuiteResult{Targets: []string{"millrace"}, Cells: []CellResult{{Cell: "P1-64k", Error: "the broker did not start"}}}
+	if j := Gate(gs, r, false).Judged[0]; j.Outcome != Undecided || !strings.Contains(j.Words, "did not start") {
+		t.Errorf("%+v", j)
+	}
+}
+
 // A goal of a ratio holds when all of its interval does.
 func TestAGoalAtTheBorderIsUndecided(t *testing.T) {
 	gs, err := goals(t, `[{cell: P1-64k, metric: cpu_per_gb, against: kafka, limit: "<= 0.335", reason: border}]`)
