@@ -17,7 +17,12 @@ Millrace, Apache Kafka or another; the rest of the line stays the same.
 With --rate, latency counts from the moment a record was due, so that a stall of the broker is in the figures. Every record is
 verified. A result says what the broker used, what the machine did meanwhile, and whether it may be quoted at all: exit code 0 when
 it may, 3 when records were lost, reordered or changed or a limit was not met, 4 when the generator was the bottleneck or the
-machine was disturbed.`,
+machine was disturbed.
+
+The generator was the bottleneck when at p99 it was late by more than 1 ms and more than 10 % of the produce latency, when one of its
+threads was busy for more than 95 % of the window, or when less than 99.5 % of what was due was acknowledged while there was room in
+flight; without room it is the broker that was saturated. The machine was disturbed when its hypervisor took more than 1 % of the
+processors, other processes more than 5 %, or hiccups of 10 ms (100 ms on a full machine) more than 0.2 % of the window.`,
 		Example: `  millrace bench run --rate 10k/s --html report.html
   millrace bench ab kafka=127.0.0.1:9092 millrace=127.0.0.1:9192 --rate 10k/s
   millrace bench suite short`,

@@ -61,6 +61,9 @@ few blocks were left.`,
 		if ab.Spec, err = w.workload(c); err != nil {
 			return err
 		}
+		if err := noTopic(c); err != nil {
+			return err
+		}
 		if err := checkLive(c, *live); err != nil {
 			return err
 		}

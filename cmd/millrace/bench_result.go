@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/bench"
 	"github.com/millrace/millrace/bench/report"
@@ -43,8 +44,18 @@ func checkFiles(c *cobra.Command, files map[string]string) error {
 		if file == "" {
 			continue
 		}
-		if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
-			return usage(c, fmt.Errorf("--%s %s: there is no directory %s", flag, file, filepath.Dir(file)))
+		dir := filepath.Dir(file)
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return usage(c, fmt.Errorf("--%s %s: there is no directory %s", flag, file, dir))
+		}
+		info, err := os.Stat(file)
+		if err == nil && info.IsDir() {
+			return usage(c, fmt.Errorf("--%s %s: this is a directory, want the name of a file", flag, file))
+		}
+		if err != nil || info.Mode().IsRegular() { // it is put there under another name and renamed
+			if err := unix.Access(dir, unix.W_OK); err != nil {
+				return usage(c, fmt.Errorf("--%s %s: directory %s cannot be written: %w", flag, file, dir, err))
+			}
 		}
 	}
 	return nil

@@ -53,6 +53,9 @@ Exits 0 when a rate was found, 3 when none holds or records were lost, 4 when th
 		if sweep.Spec, err = w.workload(c); err != nil {
 			return err
 		}
+		if err := noTopic(c); err != nil {
+			return err
+		}
 		if err := checkLive(c, *live); err != nil {
 			return err
 		}

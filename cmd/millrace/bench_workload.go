@@ -99,6 +99,14 @@ func addWorkloadFlags(c *cobra.Command) *workloadFlags {
 	return w
 }
 
+// noTopic refuses --topic where there are several runs: each needs an empty one.
+func noTopic(c *cobra.Command) error {
+	if c.Flags().Changed("topic") {
+		return usage(c, errors.New("--topic is for a single run: here each run makes a topic of its own; -c sets what it is like"))
+	}
+	return nil
+}
+
 // workload is the Spec that the flags say, filled in and valid.
 func (w *workloadFlags) workload(c *cobra.Command) (bench.Spec, error) {
 	s := w.spec
