@@ -8,14 +8,13 @@ import (
 	"time"
 )
 
-// Sample is a process at one moment.
-type Sample struct {
-	At    time.Time
-	Pid   int
-	Took  time.Duration // since the sample before
-	Cores float64       // busy in that time
-	Anon  int64
-	File  int64
+// sample is a process at one moment.
+type sample struct {
+	at    time.Time
+	pid   int
+	took  time.Duration // since the sample before
+	cores float64       // busy in that time
+	anon  int64
 }
 
 // maxSamples are kept, the newest: three hours of one process ten times a second.
@@ -28,7 +27,7 @@ type Sampler struct {
 
 	mu      sync.Mutex
 	watched []*watched
-	samples []Sample
+	samples []sample
 	begun   time.Time             // of the window
 	kernel  map[int]time.Duration // threads of the kernel, and their CPU when the window began
 	machine Machine               // when it began: totals since the machine was started
@@ -67,7 +66,7 @@ func StartSampler(pids []int, every time.Duration) *Sampler {
 			select {
 			case <-ticker.C:
 				s.mu.Lock()
-				s.sample()
+				s.look()
 				s.mu.Unlock()
 			case <-s.stop:
 				return
@@ -81,7 +80,7 @@ func StartSampler(pids []int, every time.Duration) *Sampler {
 func (s *Sampler) Mark() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sample()
+	s.look()
 	s.begun = time.Now()
 	s.machine = readMachine()
 	for pid := range s.kernel {
@@ -98,7 +97,7 @@ func (s *Sampler) Stop() []Usage {
 	s.done.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sample()
+	s.look()
 	elapsed := time.Since(s.begun)
 	s.window = readMachine().since(s.machine, elapsed)
 	for pid, now := range kernelThreads() { // those that began meanwhile with all they have
@@ -118,13 +117,6 @@ func (s *Sampler) Machine() Machine {
 	return s.window
 }
 
-// Samples are all so far, oldest first, those before the window too.
-func (s *Sampler) Samples() []Sample {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]Sample(nil), s.samples...)
-}
-
 // Between is how many cores all processes together kept busy between two moments, and the most memory of their own that they had.
 func (s *Sampler) Between(from, to time.Time) (cores float64, anon int64) {
 	s.mu.Lock()
@@ -132,9 +124,9 @@ func (s *Sampler) Between(from, to time.Time) (cores float64, anon int64) {
 	for _, w := range s.watched {
 		var busy, length float64 // samples are not equally long: one may follow another at once, when the window begins
 		most := int64(0)
-		for i := len(s.samples) - 1; i >= 0 && s.samples[i].At.After(from); i-- {
-			if at := &s.samples[i]; at.Pid == w.pid && !at.At.After(to) {
-				busy, length, most = busy+at.Cores*float64(at.Took), length+float64(at.Took), max(most, at.Anon)
+		for i := len(s.samples) - 1; i >= 0 && s.samples[i].at.After(from); i-- {
+			if at := &s.samples[i]; at.pid == w.pid && !at.at.After(to) {
+				busy, length, most = busy+at.cores*float64(at.took), length+float64(at.took), max(most, at.anon)
 			}
 		}
 		if length > 0 {
@@ -145,8 +137,8 @@ func (s *Sampler) Between(from, to time.Time) (cores float64, anon int64) {
 	return cores, anon
 }
 
-// sample looks at each process once.
-func (s *Sampler) sample() {
+// look samples each process once.
+func (s *Sampler) look() {
 	for _, w := range s.watched {
 		before, at := w.last, w.lastAt
 		if !w.read() || at.IsZero() {
@@ -157,7 +149,7 @@ func (s *Sampler) sample() {
 		}
 		took := max(w.lastAt.Sub(at), 1)
 		cores := float64(w.last.cpu-before.cpu) / float64(took)
-		s.samples = append(s.samples, Sample{w.lastAt, w.pid, took, cores, w.last.anon, w.last.file})
+		s.samples = append(s.samples, sample{w.lastAt, w.pid, took, cores, w.last.anon})
 	}
 }
 

@@ -112,7 +112,7 @@ func TestUsageByThreads(t *testing.T) {
 	if m.Cores != runtime.NumCPU() || m.User+m.System+m.Idle+m.Steal+m.Interrupt > m.Capacity()+m.Capacity()/2+time.Second {
 		t.Errorf("the machine: %+v", m)
 	}
-	if len(s.Samples()) == 0 {
+	if len(s.samples) == 0 {
 		t.Error("no samples")
 	}
 }
@@ -155,7 +155,7 @@ func TestThreadsAreSeenBeforeTheyEnd(t *testing.T) {
 	<-burnt
 	for range 12 {
 		s.mu.Lock()
-		s.sample()
+		s.look()
 		s.mu.Unlock()
 	}
 	close(leave)
@@ -196,7 +196,7 @@ func TestProcessThatEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.mu.Lock()
-	s.sample() // it is a zombie now
+	s.look() // it is a zombie now
 	s.mu.Unlock()
 	_ = child.Wait()
 	used := s.Stop()
@@ -216,14 +216,14 @@ func TestBetween(t *testing.T) {
 	s := &Sampler{watched: []*watched{{pid: 1}, {pid: 2}}}
 	for i := range 10 {
 		at := begin.Add(time.Duration(i) * 100 * time.Millisecond)
-		s.samples = append(s.samples, Sample{at, 1, 100 * time.Millisecond, float64(i), int64(i), 0}, Sample{at, 2, 100 * time.Millisecond, 0.5, 100, 0})
+		s.samples = append(s.samples, sample{at, 1, 100 * time.Millisecond, float64(i), int64(i)}, sample{at, 2, 100 * time.Millisecond, 0.5, 100})
 	}
 	cores, anon := s.Between(begin.Add(250*time.Millisecond), begin.Add(500*time.Millisecond))
 	if cores != 4+0.5 || anon != 5+100 {
 		t.Errorf("%v cores and %d bytes, want 4.5 and 105", cores, anon)
 	}
 	at := begin.Add(time.Second) // the window begins: one look just after another, which says nothing of the second
-	s.samples = append(s.samples, Sample{at, 1, 100 * time.Millisecond, 1, 0, 0}, Sample{at.Add(10 * time.Microsecond), 1, 10 * time.Microsecond, 40, 0, 0})
+	s.samples = append(s.samples, sample{at, 1, 100 * time.Millisecond, 1, 0}, sample{at.Add(10 * time.Microsecond), 1, 10 * time.Microsecond, 40, 0})
 	if cores, _ := s.Between(begin.Add(950*time.Millisecond), begin.Add(1050*time.Millisecond)); cores > 1.01 {
 		t.Errorf("%v cores, want 1", cores)
 	}
