@@ -78,6 +78,9 @@ func (ab AB) Do(ctx context.Context) (*Comparison, error) {
 	case ab.Blocks < 1:
 		return nil, errors.New("a comparison needs a block at least")
 	}
+	if err := ab.Files.ready(); err != nil {
+		return nil, err
+	}
 	c := &Comparison{Schema: ComparisonSchema, Started: time.Now().UTC(), Cell: ab.Spec.Name, A: ab.A.Name, B: ab.B.Name, Spec: ab.Spec, Seed: ab.Seed}
 	if err := ab.probe(ctx, c); err != nil {
 		return nil, err

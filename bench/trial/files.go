@@ -18,6 +18,24 @@ type Files struct {
 	Resume bool // take the files that are there for results; otherwise the folder has to be new
 }
 
+// ready refuses a folder with something in it, unless that is to be gone on with: results of another day must not be taken for some of
+// this one, nor their document be replaced.
+func (f *Files) ready() error {
+	if f == nil || f.Resume {
+		return nil
+	}
+	entries, err := os.ReadDir(f.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case len(entries) > 0:
+		return fmt.Errorf("%s holds %s from an earlier run: go on with it by --resume, or name a new folder", f.Dir, entries[0].Name())
+	}
+	return nil
+}
+
 // kept returns the result of a segment from its file, or runs it and writes the file. A file whose result was in vain is run once
 // more, except that one which failed the verification stays: it is a finding.
 func (f *Files) kept(s Segment, spec bench.Spec, allow bool, run func(bench.Spec) (*bench.Result, error)) (*bench.Result, string, error) {
@@ -31,8 +49,6 @@ func (f *Files) kept(s Segment, spec bench.Spec, allow bool, run func(bench.Spec
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return nil, "", err
-	case !f.Resume:
-		return nil, "", fmt.Errorf("%s is there from an earlier run: go on with it by --resume, or name a new folder", path)
 	case !sameWorkload(r.Spec, spec):
 		return nil, "", fmt.Errorf("%s is of another workload than is asked for now: name a new folder", path)
 	case usable(r, allow) || !r.Verdict.Intact():

@@ -106,6 +106,9 @@ func (s Suite) Do(ctx context.Context) (*SuiteResult, error) {
 	if len(s.Targets) == 0 || len(s.Cells) == 0 {
 		return nil, errors.New("a suite needs a target and a cell at least")
 	}
+	if err := s.Files.ready(); err != nil {
+		return nil, err
+	}
 	found := &SuiteResult{Schema: SuiteSchema, Name: s.Name, Started: time.Now().UTC()}
 	for _, t := range s.Targets {
 		found.Targets = append(found.Targets, t.Name)
@@ -211,10 +214,9 @@ func (s Suite) cell(ctx context.Context, c Cell) (CellResult, error) {
 	if len(in) == 0 {
 		return r, ctx.Err()
 	}
-	files := s.Files
 	for len(in) > 0 {
 		var err error
-		if r.Segments, err = s.blocks(c, in, specs, files).do(ctx); err == nil {
+		if r.Segments, err = s.blocks(c, in, specs).do(ctx); err == nil {
 			break
 		}
 		if ctx.Err() != nil {
@@ -230,9 +232,6 @@ func (s Suite) cell(ctx context.Context, c Cell) (CellResult, error) {
 		r.Left[failed.target] = err.Error() // the others can do it, perhaps, and keep what they have done
 		at := slices.IndexFunc(in, func(t Subject) bool { return t.Name == failed.target })
 		in, specs = slices.Delete(in, at, at+1), slices.Delete(specs, at, at+1)
-		if files != nil {
-			files = &Files{Dir: files.Dir, Resume: true}
-		}
 	}
 	if len(in) == 0 {
 		return r, nil
@@ -242,8 +241,8 @@ func (s Suite) cell(ctx context.Context, c Cell) (CellResult, error) {
 }
 
 // blocks are those of a cell on these targets.
-func (s Suite) blocks(c Cell, in []Subject, specs []bench.Spec, files *Files) *blocks {
-	b := blocks{cell: c.Name, n: s.Blocks, again: s.Again, allow: s.Allow, settle: s.Settle, seed: s.Seed, files: files, progress: s.Progress,
+func (s Suite) blocks(c Cell, in []Subject, specs []bench.Spec) *blocks {
+	b := blocks{cell: c.Name, n: s.Blocks, again: s.Again, allow: s.Allow, settle: s.Settle, seed: s.Seed, files: s.Files, progress: s.Progress,
 		spec: func(i int, seed uint64) bench.Spec { spec := specs[i]; spec.Seed = seed; return spec },
 		run: func(ctx context.Context, t bench.Target, spec bench.Spec) (*bench.Result, error) {
 			if c.Kind == LoadKind {

@@ -174,6 +174,10 @@ func TestSuiteIsResumed(t *testing.T) {
 	if err != nil || len(g.runs) != 5 || !r.Sound() {
 		t.Errorf("%v after %d more runs", err, len(g.runs))
 	}
+	s.Files.Resume, s.Cells = false, []Cell{p1Single()}
+	if _, err := doSuite(t, s); err == nil || !strings.Contains(err.Error(), "--resume") { // whose suite.json would take the place of this one's
+		t.Errorf("other cells in the same folder: %v", err)
+	}
 	all, err := ReadResults(s.Files.Dir)
 	if err != nil || len(all) != 16 {
 		t.Errorf("%d results in the folder: %v", len(all), err)
