@@ -203,4 +203,8 @@ func TestSlip(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
+	behind := &sender{due: 40 * ms, look: 30 * ms, freed: 80 * ms} // a batch for another leader, whose window was full until then
+	if got := behind.slip(&sendLink{}, 81*ms); got != ms {
+		t.Errorf("behind another leader's: %v, want %v", got, ms)
+	}
 }

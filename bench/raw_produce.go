@@ -38,6 +38,7 @@ type sender struct {
 	partition       int32         // of the next batch, whose keys are in shipment
 	full            bool          // the window was, when it was last looked at
 	look            time.Duration // what was due by then found room
+	freed           time.Duration // when the last batch that found the window full had room: what goes to other leaders waited behind it
 	done            bool
 	left            int64 // bytes of a backlog to produce, when that is what is done
 	shipment        shipment
@@ -211,8 +212,12 @@ func (p *sender) sendDue(now time.Duration) time.Duration {
 			}
 			return never
 		}
+		waited := p.full
 		if p.full = !k.room(); p.full {
 			return never
+		}
+		if waited {
+			p.freed = k.freed
 		}
 		if p.schedule != nil {
 			p.rec.ready(p.due, p.slip(k, now), p.spec.BatchRecords)
@@ -230,7 +235,7 @@ func (p *sender) sendDue(now time.Duration) time.Duration {
 
 // slip is by how much the generator itself is late with the batch that is due.
 func (p *sender) slip(k *sendLink, now time.Duration) time.Duration {
-	return lateness(p.due, p.look, k.freed, now)
+	return lateness(p.due, p.look, max(k.freed, p.freed), now)
 }
 
 // lateness is by how much the generator itself is late with what is due, sent now: it had room and looked too late, or it was too

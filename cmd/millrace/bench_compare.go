@@ -21,7 +21,7 @@ func newBenchCompare() *cobra.Command {
 chance, and more when there are several --fail-on; bench ab, which runs both in turns, tells smaller differences apart.
 
 A --fail-on names a figure and the change that must not be: e2e.p99>+5% where lower is better, throughput<-3% where higher is. Exits
-3 when one failed, 4 when the runs are too few to tell.`,
+3 when one failed or a new result was not verified, 4 when the runs are too few to tell or none of a workload counts any more.`,
 		Example: `  millrace bench compare before/ after/ --fail-on 'e2e.p99>+5%' --fail-on 'cpu_per_gb>+3%'
   millrace bench compare old.json new.json`,
 		Args: needs("OLD", "NEW"),
