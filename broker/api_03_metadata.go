@@ -11,9 +11,10 @@ import (
 // Metadata, versions 0-13: which brokers are alive, which topics exist, who leads their partitions. protocol.md 2.4, 27, 28, 33.
 //
 //   - No topics named (null; in version 0 also an empty list) means all of them; an empty list means none.
-//   - A topic that is missing is created, when the request and auto.create.topics.enable allow it. The answer is Kafka's, UNKNOWN_TOPIC_OR_PARTITION:
-//     a client that has just deleted a topic must see that. It leaves when the topic is there, so that the client finds it when it asks again, and
-//     so that a connection has no more topics in the making than requests. The cluster's own topics are never created so.
+//   - A topic that is missing is created, when the request and auto.create.topics.enable allow it. Kafka answers UNKNOWN_TOPIC_OR_PARTITION
+//     meanwhile and lets the client ask again; here the answer waits until the topic is there: clients ask again only after a while (franz-go
+//     250 ms), and the group reader of segmentio's kafka-go, told first that a topic is unknown and a moment later how many partitions it has, waits for
+//     a change for ever. The cluster's own topics are never created so.
 //   - A broker that says no address of its own is at the one the client has reached (DESIGN D13).
 //   - Every broker takes every admin request, so the controller named is the broker that answers.
 //   - No authorizer exists yet: who asks for the operations he may do, may do all.
@@ -37,13 +38,12 @@ func (n *Node) handleMetadata(c *call) {
 		c.respond(func(dst []byte) []byte { return refuseMetadata(req, code).Append(c.header.Version, dst) })
 		return
 	}
-	im := n.image()
-	missing := n.missingTopics(im, req)
+	missing := n.missingTopics(req)
 	if len(missing) == 0 {
-		n.answerMetadata(c, req, im, nil)
+		n.answerMetadata(c, req, nil)
 		return
 	}
-	n.createMissing(missing, func(codes map[string]wire.Code) { n.answerMetadata(c, req, im, codes) })
+	n.createMissing(missing, func(codes map[string]wire.Code) { n.answerMetadata(c, req, codes) })
 }
 
 // checkMetadata refuses what versions 10 and 11 have fields for but do not know, and topics that are not named at all.
@@ -70,10 +70,11 @@ func refuseMetadata(req *wire.MetadataRequest, code wire.Code) *wire.MetadataRes
 }
 
 // missingTopics are the names asked for that may be created now.
-func (n *Node) missingTopics(im *meta.Image, req *wire.MetadataRequest) []string {
+func (n *Node) missingTopics(req *wire.MetadataRequest) []string {
 	if !req.AllowAutoTopicCreation || !n.config.Bool("auto.create.topics.enable") {
 		return nil
 	}
+	im := n.image()
 	var names []string
 	for i := range req.Topics {
 		t := &req.Topics[i]
@@ -111,9 +112,9 @@ func (n *Node) createMissing(names []string, done func(codes map[string]wire.Cod
 	})
 }
 
-// answerMetadata tells what was there in an image, on any goroutine. codes says why a topic that is not there is not.
-func (n *Node) answerMetadata(c *call, req *wire.MetadataRequest, im *meta.Image, codes map[string]wire.Code) {
-	b := metadataAnswer{node: n, conn: c.conn, version: c.header.Version, image: im, operations: req.IncludeTopicAuthorizedOperations}
+// answerMetadata may run on any goroutine. codes says why a topic that is not there is not.
+func (n *Node) answerMetadata(c *call, req *wire.MetadataRequest, codes map[string]wire.Code) {
+	b := metadataAnswer{node: n, conn: c.conn, version: c.header.Version, image: n.image(), operations: req.IncludeTopicAuthorizedOperations}
 	b.resp.Default()
 	b.brokers()
 	if id := b.image.ClusterID(); id != "" {

@@ -37,6 +37,8 @@ func explanations() explanationTable {
 		{at: `.* Produce v.*\.ErrorMessage`, why: "Kafka has no text for most batches it refuses; ours says what is wrong with the batch"},
 
 		// Where Kafka's answer helps less.
+		{in: "metadata", at: `.*one to be made: Topics\["metadata\.auto\d?".*`,
+			why: "Kafka answers UNKNOWN_TOPIC_OR_PARTITION while it makes a topic; here the answer waits until the topic is there"},
 		{at: `.* Fetch v.*\.(HighWatermark|LastStableOffset|LogStartOffset)`, kafka: `-1`, other: `\d+`,
 			why: "an answer to an offset out of range tells where the log begins and ends"},
 		{at: `.*(bad names|by no id|an isolation that is none|a codec that is none|compressed, it says|zstd, it says): .*(ErrorCode|LogStartOffset)`, kafka: `-1`,

@@ -167,9 +167,6 @@ reading:
 				}
 				r.Key, r.Value = key, value
 			}
-			if number == 1 {
-				askForTopic(ctx, client, d.Topic, timeout)
-			}
 			client.Produce(context.WithoutCancel(ctx), r, promise)
 		case <-failed:
 			break reading
