@@ -173,9 +173,12 @@ func (r *SuiteResult) Intact() bool {
 	return true
 }
 
-// Sound reports whether every target that was not left out has a figure of every cell.
+// Sound reports whether no run failed, and every target that was not left out has a figure of every cell.
 func (r *SuiteResult) Sound() bool {
 	for _, c := range r.Cells {
+		if c.Error != "" {
+			return false
+		}
 		for _, t := range r.Targets {
 			if c.Left[t] == "" && c.Figures[t] == nil {
 				return false
