@@ -125,7 +125,7 @@ func (s *sendLoop) work(ctx context.Context, sp span) error {
 		s.rec.turn(now)
 		for _, e := range ready {
 			if e.Fd >= 0 {
-				s.links[e.Fd].woken(e.Events, now)
+				s.links[e.Fd].woken(e.Events)
 			}
 		}
 	}
@@ -317,7 +317,7 @@ func (k *sendLink) ship(partition int32, due, now time.Duration) int64 {
 }
 
 // woken reads answers and writes what waited for room.
-func (k *sendLink) woken(events uint32, now time.Duration) {
+func (k *sendLink) woken(events uint32) {
 	if k.broken != nil {
 		return
 	}
@@ -329,7 +329,7 @@ func (k *sendLink) woken(events uint32, now time.Duration) {
 		return
 	}
 	k.read()
-	now = k.sender.clock.now() // other links may have been read before this one, while its answer came
+	now := k.sender.clock.now() // not when the loop woke: other links may have been read before this one, while its answer came
 	for k.broken == nil {
 		answer, ok := k.next()
 		if !ok {
