@@ -6,9 +6,9 @@
 #   kafka.sh format DIR PORT [PROPERTY=VALUE] makes DIR, which start does otherwise
 #
 # Kafka runs twice: with its default settings, and tuned for two cores (socket buffers left to the kernel, fewer threads). Each has a
-# heap of 1 GiB and the collector of its own start script. All are warmed up first, by the same rule. Needs Maven and Java, or says
-# what it lacks and ends with 0. Variables: CELLS="P1-64k L1-10k" for some cells only, SUITE=smoke, BLOCKS, SUITEFLAGS for whatever
-# else `millrace bench suite` takes.
+# heap of 1 GiB and the collector of its own start script. All delete what is to be deleted half a second later, and are warmed up first,
+# by the same rule. Needs Maven and Java, or says what it lacks and ends with 0. Variables: CELLS="P1-64k L1-10k" for some cells only,
+# SUITE=smoke, BLOCKS, SUITEFLAGS for whatever else `millrace bench suite` takes.
 set -euo pipefail
 unset MILLRACE_BROKERS # every broker here is named
 here=$(cd "$(dirname "$0")" && pwd)
@@ -48,7 +48,9 @@ out=${1:-dist/bench-kafka}
 fetch || { echo "bench-kafka: skipped, without Maven, Java and Kafka's jars there is no Apache Kafka to compare with"; exit 0; }
 millrace=$root/bin/millrace
 [ -x "$millrace" ] || { echo "bench-kafka: $millrace is missing: make build" >&2; exit 1; }
-tuned=(socket.send.buffer.bytes=-1 socket.receive.buffer.bytes=-1 num.network.threads=1 num.io.threads=2)
+# The topic of a run is deleted between two runs: a minute later, which is the default, its gigabytes would be unlinked in the middle of another.
+soon=log.segment.delete.delay.ms=500
+tuned=("$soon" socket.send.buffer.bytes=-1 socket.receive.buffer.bytes=-1 num.network.threads=1 num.io.threads=2)
 mkdir -p "$out"
 work=$(mktemp -d)
 pids=()
@@ -90,11 +92,11 @@ broker() { # NAME COMMAND...: with PORT and DIR in it
 for variant in pwrite+sendfile copy+sendfile direct+sendfile pwrite+mapping copy+mapping direct+mapping; do
   broker "floor/$variant" "$millrace" bench floor-server --variant "$variant" --port PORT --ports-file DIR.ports --data-dir DIR
 done
-broker kafka "$here/kafka.sh" start DIR PORT
+broker kafka "$here/kafka.sh" start DIR PORT "$soon"
 broker kafka-tuned "$here/kafka.sh" start DIR PORT "${tuned[@]}"
-broker millrace "$millrace" server --data-dir DIR --port PORT --ports-file DIR.ports
+broker millrace "$millrace" server --data-dir DIR --port PORT --ports-file DIR.ports -o "$soon"
 
-flags=(--warm --dir "$out" --resume --html "$out/report.html")
+flags=(--warm --settle 2s --dir "$out" --resume --html "$out/report.html")
 [ -z "${BLOCKS:-}" ] || flags+=(--blocks "$BLOCKS")
 for cell in ${CELLS:-}; do flags+=(--cell "$cell"); done
 # shellcheck disable=SC2086  # SUITEFLAGS are words

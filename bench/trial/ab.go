@@ -19,7 +19,7 @@ type AB struct {
 	A, B              bench.Target // with different names, even when they are the same
 	Spec              bench.Spec
 	Blocks            int           // A B B A; default 4, which is 8 pairs
-	Again             int           // how many disturbed or invalid blocks are run once more, in all; default: as many as Blocks, -1: none
+	Again             int           // how many disturbed or invalid runs are repeated, in all; default: as many as Blocks, -1: none
 	AllowDisturbed    bool          // use what the machine disturbed: the notes say so
 	Settle            time.Duration // between segments; default 2 s
 	Headline          string        // metric; default: see headline

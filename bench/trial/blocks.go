@@ -14,7 +14,7 @@ import (
 type Segment struct {
 	Cell   string        `json:"cell,omitempty"`
 	Block  int           `json:"block"` // from 1
-	Try    int           `json:"try"`   // of the block, from 1: a block is run once more when one of its segments was in vain
+	Try    int           `json:"try"`   // from 1: a segment in vain is run once more in its place
 	Place  int           `json:"place"` // in the block, from 1
 	Pair   int           `json:"pair"`  // from 1: segments of one pair ran close to each other, with the same seed
 	Target string        `json:"target"`
@@ -33,7 +33,7 @@ type blocks struct {
 	spec     func(target int, seed uint64) bench.Spec
 	run      Run
 	n        int  // blocks wanted
-	again    int  // how many may be run once more, in all
+	again    int  // how many segments may be run once more, in all
 	allow    bool // use what was disturbed
 	settle   time.Duration
 	seed     uint64
@@ -44,65 +44,61 @@ type blocks struct {
 // do returns what was run, whether used or not. The error of a run, or of its verification, ends it all.
 func (b *blocks) do(ctx context.Context) (all []Segment, err error) {
 	for block := 1; block <= b.n; block++ {
-		for try := 1; ; try++ {
-			segments, err := b.block(ctx, block, try)
-			all = append(all, segments...)
-			if err != nil {
-				return all, err
-			}
-			last := segments[len(segments)-1]
-			if last.Used || b.again <= 0 {
-				break
-			}
-			b.again--
-			b.progress(Step{Cell: b.cell, Target: last.Target, Block: block, Blocks: b.n, Place: last.Place, Places: len(b.order(block, try)),
-				Why: "the block is run once more: " + strings.Join(last.Why, "; ")})
+		segments, err := b.block(ctx, block)
+		all = append(all, segments...)
+		if err != nil {
+			return all, err
 		}
 	}
 	return all, nil
 }
 
-func (b *blocks) order(block, try int) []int {
-	order := rand.New(rand.NewPCG(b.seed, uint64(block)<<8|uint64(try))).Perm(len(b.targets))
+func (b *blocks) order(block int) []int {
+	order := rand.New(rand.NewPCG(b.seed, uint64(block)<<8|1)).Perm(len(b.targets))
 	for i := len(order) - 1; i >= 0 && len(order) > 1; i-- { // a single one needs no turns
 		order = append(order, order[i])
 	}
 	return order
 }
 
-// block ends with its first segment that was run in vain: the others would be, too.
-func (b *blocks) block(ctx context.Context, block, try int) (segments []Segment, err error) {
-	order := b.order(block, try)
+// block runs each segment until one counts. Where none does and no more may be run, the block ends: those after it would be in vain,
+// too, or have no partner.
+func (b *blocks) block(ctx context.Context, block int) (segments []Segment, err error) {
+	order := b.order(block)
 	for i, t := range order {
 		pair := 2*block - 1
 		if i >= len(b.targets) {
 			pair++
 		}
-		s := Segment{Cell: b.cell, Block: block, Try: try, Place: i + 1, Pair: pair, Target: b.targets[t].Name}
-		step := Step{Cell: b.cell, Target: s.Target, Block: block, Blocks: b.n, Place: s.Place, Places: len(order)}
-		b.progress(step)
-		s.Result, s.File, err = b.files.kept(s, b.spec(t, b.seed+uint64(pair)), b.allow, func(spec bench.Spec) (*bench.Result, error) {
-			if err := settle(ctx, b.settle); err != nil {
-				return nil, err
+		s := Segment{Cell: b.cell, Block: block, Place: i + 1, Pair: pair, Target: b.targets[t].Name}
+		for s.Try = 1; !s.Used; s.Try++ {
+			step := Step{Cell: b.cell, Target: s.Target, Block: block, Blocks: b.n, Place: s.Place, Places: len(order)}
+			b.progress(step)
+			s.Result, s.File, err = b.files.kept(s, b.spec(t, b.seed+uint64(pair)), b.allow, func(spec bench.Spec) (*bench.Result, error) {
+				if err := settle(ctx, b.settle); err != nil {
+					return nil, err
+				}
+				return b.run(ctx, b.targets[t], spec)
+			})
+			if err != nil {
+				return segments, &runError{s.Target, fmt.Errorf("%s, block %d, segment %d: %w", s.Target, block, s.Place, err)}
 			}
-			return b.run(ctx, b.targets[t], spec)
-		})
-		if err != nil {
-			return segments, &runError{s.Target, fmt.Errorf("%s, block %d, segment %d: %w", s.Target, block, s.Place, err)}
+			s.Why, s.Used = inVain(s.Result), usable(s.Result, b.allow) && s.Result.Verdict.Intact()
+			segments = append(segments, s)
+			step.Result = s.Result
+			b.progress(step)
+			switch {
+			case !s.Result.Verdict.Intact():
+				return segments, &VerificationError{Target: s.Target, Verdict: s.Result.Verdict}
+			case s.Used:
+			case b.again <= 0:
+				return segments, nil
+			default:
+				b.again--
+				step.Result, step.Why = nil, "run once more: "+strings.Join(s.Why, "; ")
+				b.progress(step)
+			}
 		}
-		s.Why = inVain(s.Result)
-		step.Result = s.Result
-		b.progress(step)
-		segments = append(segments, s)
-		if !s.Result.Verdict.Intact() {
-			return segments, &VerificationError{Target: s.Target, Verdict: s.Result.Verdict}
-		}
-		if !usable(s.Result, b.allow) {
-			return segments, nil
-		}
-	}
-	for i := range segments {
-		segments[i].Used = true
 	}
 	return segments, nil
 }

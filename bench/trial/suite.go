@@ -29,7 +29,7 @@ type Suite struct {
 	Cells    []Cell
 	Targets  []Subject // the last one is compared with each of the others
 	Blocks   int       // default 1 of one run for a single target, else 2: four pairs
-	Again    int       // how many blocks of a cell are run once more; default 2, none below 0
+	Again    int       // how many disturbed or invalid runs of a cell are repeated; default 4, none below 0
 	Allow    bool      // use what the machine disturbed: the segments say so
 	Settle   time.Duration
 	Seed     uint64
@@ -77,7 +77,7 @@ func (s Suite) withDefaults() Suite {
 		}
 	}
 	if s.Again == 0 {
-		s.Again = 2
+		s.Again = 4
 	}
 	if s.Settle == 0 {
 		s.Settle = time.Second

@@ -22,10 +22,10 @@ type Run func(ctx context.Context, target bench.Target, spec bench.Spec) (*bench
 type Step struct {
 	Cell          string // of a suite
 	Target        string
-	Block, Blocks int // from 1; a block that is repeated keeps its number
+	Block, Blocks int // from 1
 	Place, Places int // in the block, from 1
 	Result        *bench.Result
-	Why           string // why a block is run once more, or a rate judged as it was
+	Why           string // why a run is repeated, or a rate judged as it was
 }
 
 // ParseTarget reads NAME=HOST:PORT[,HOST:PORT...]; without NAME= the address is the name.

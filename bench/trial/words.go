@@ -53,7 +53,7 @@ func (c *Comparison) notes() {
 		}
 	}
 	if vain > 0 {
-		c.Notes = append(c.Notes, fmt.Sprintf("runs in vain, whose blocks are not used: %d; the first because %s", vain, why))
+		c.Notes = append(c.Notes, fmt.Sprintf("runs in vain, not used: %d; the first because %s", vain, why))
 	}
 	if disturbed > 0 {
 		c.Notes = append(c.Notes, fmt.Sprintf("runs that the machine disturbed and that are used all the same: %d", disturbed))

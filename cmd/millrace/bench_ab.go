@@ -40,7 +40,7 @@ few blocks were left.`,
 	w := addWorkloadFlags(c)
 	end := group(c, "Comparison")
 	c.Flags().IntVar(&ab.Blocks, "blocks", 4, "of A B B A, each two pairs")
-	c.Flags().IntVar(&ab.Again, "again", 4, "how many blocks may be run once more, in all")
+	c.Flags().IntVar(&ab.Again, "again", 4, "how many disturbed or invalid runs are repeated, in all")
 	c.Flags().DurationVar(&ab.Settle, "settle", 2*time.Second, "pause before each run")
 	c.Flags().StringVar(&ab.Headline, "headline", "", "figure that is looked at first: cpu_per_gb, e2e.p99.9, throughput, ... (default: what the workload asks for)")
 	c.Flags().BoolVar(&ab.UnequalDurability, "unequal-durability", false, "compare though an acknowledgement promises more on one side")

@@ -36,7 +36,7 @@ reordered or changed, and 4 when a workload has no figures that count.`,
 	end := group(c, "Suite")
 	c.Flags().StringArrayVar(&f.cells, "cell", nil, "run only this workload of the suite; repeatable")
 	c.Flags().IntVar(&f.suite.Blocks, "blocks", 0, "how often each workload is run on each target, twice that with several (default 1; 2 with several targets)")
-	c.Flags().IntVar(&f.suite.Again, "again", 2, "how many disturbed or invalid runs of a workload are repeated; -1: none")
+	c.Flags().IntVar(&f.suite.Again, "again", 4, "how many disturbed or invalid runs of a workload are repeated; -1: none")
 	c.Flags().DurationVar(&f.suite.Settle, "settle", time.Second, "pause before each run")
 	c.Flags().BoolVar(&f.suite.Warm, "warm", false, "warm the brokers up first, a minute at least and until what a request costs no longer falls: for a JVM")
 	c.Flags().StringArrayVar(&f.targets, "target", nil, "a running broker, NAME=HOST:PORT; repeatable; of several called floor/VARIANT each workload takes the best")

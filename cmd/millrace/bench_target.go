@@ -83,7 +83,8 @@ func (t *targetFlags) withOwn(c *cobra.Command, where place, f func(context.Cont
 	if err := pinSelf(where.client); err != nil {
 		return err
 	}
-	o := childOptions{name: "bench", parent: t.dataDir, cpus: where.server, args: []string{"server", "-o", "millrace.durability=" + t.durability}}
+	// A run's topic goes between two runs: a minute later, its gigabytes would be unlinked in the middle of another.
+	o := childOptions{name: "bench", parent: t.dataDir, cpus: where.server, args: []string{"server", "-o", "millrace.durability=" + t.durability, "-o", "log.segment.delete.delay.ms=500"}}
 	return withChild(c.Context(), o, func(ctx context.Context, own *child) error {
 		return f(ctx, own.target(ownName))
 	})
