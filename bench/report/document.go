@@ -15,6 +15,7 @@ type Document struct {
 	Results     []*bench.Result
 	Comparisons []*trial.Comparison
 	Sweeps      []*trial.Swept
+	Suites      []*trial.SuiteResult // as tables; what they hold is among the others, too
 }
 
 // cell is one workload and those who had it.

@@ -88,6 +88,7 @@ func (d *Document) read(file string) error {
 
 // suite takes a suite apart: its comparisons get back the segments that they were made from.
 func (d *Document) suite(s *trial.SuiteResult, dir string) error {
+	d.Suites = append(d.Suites, s)
 	for _, cell := range s.Cells {
 		if err := fill(cell.Segments, dir); err != nil {
 			return err

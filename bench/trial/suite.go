@@ -54,6 +54,9 @@ type SuiteResult struct {
 	Cells   []CellResult `json:"cells"`
 }
 
+// FloorCannot is why a floor was left out of a cell that takes more than appending.
+const FloorCannot = "a floor cannot do it"
+
 // CellResult is a row of it.
 type CellResult struct {
 	Cell       string                        `json:"cell"`
@@ -163,29 +166,14 @@ func (r *SuiteResult) withoutResults() *SuiteResult {
 	return &short
 }
 
-// Intact reports whether every cell gave back what it acknowledged.
-func (r *SuiteResult) Intact() bool {
-	for _, c := range r.Cells {
-		if c.Lost {
-			return false
+// Vain is how many runs of the cell do not count.
+func (c *CellResult) Vain() (n int) {
+	for _, g := range c.Segments {
+		if !g.Used {
+			n++
 		}
 	}
-	return true
-}
-
-// Sound reports whether no run failed, and every target that was not left out has a figure of every cell.
-func (r *SuiteResult) Sound() bool {
-	for _, c := range r.Cells {
-		if c.Error != "" {
-			return false
-		}
-		for _, t := range r.Targets {
-			if c.Left[t] == "" && c.Figures[t] == nil {
-				return false
-			}
-		}
-	}
-	return true
+	return n
 }
 
 // cell runs one. The error is that of ctx; what else went wrong is in the result.
@@ -310,7 +298,7 @@ func (s Suite) choose(ctx context.Context, c Cell, t Subject, spec bench.Spec) (
 func (s Suite) prepare(c Cell, t Subject) (spec bench.Spec, left string) {
 	switch {
 	case t.Floor && !c.Floor:
-		return spec, "a floor cannot do it"
+		return spec, FloorCannot
 	case c.Kind == StartKind && len(t.Start) == 0:
 		return spec, "no command to start it was given"
 	}

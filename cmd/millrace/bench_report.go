@@ -16,7 +16,8 @@ func newBenchReport() *cobra.Command {
 		Use:   "report FILE|DIR... [--html FILE] [-o FORMAT]",
 		Short: "Show results that were written to files, as a table, a report, charts or lines for other programs",
 		Long: `Reads what bench run, bench ab, bench sweep and bench suite wrote, and every such file below a directory. -o benchstat prints lines of
-Go's benchmark format, in which several runs of one workload belong together; a run that does not count is left out of them.`,
+Go's benchmark format, in which several runs of one workload belong together; a run that does not count is left out of them. -o markdown
+prints the table of a suite, as documents have it.`,
 		Example: `  millrace bench report run.json
   millrace bench report results/ --html report.html
   millrace bench report results/ --svg docs/charts
@@ -24,7 +25,7 @@ Go's benchmark format, in which several runs of one workload belong together; a 
 		Args: needs("FILE..."),
 	}
 	end := group(c, groupResult)
-	out := addResultFlags(c)
+	out := addResultFlags(c, "markdown")
 	var series, svg string
 	c.Flags().StringVar(&series, "series", "", "write a row for each second of each run to this file, as CSV")
 	c.Flags().StringVar(&svg, "svg", "", "write the charts to this directory, as files for a document to embed")
@@ -41,11 +42,16 @@ Go's benchmark format, in which several runs of one workload belong together; a 
 			return &failure{exitFailed, "no_result", err.Error(), "results are what `millrace bench run --json FILE` and `millrace bench suite --dir DIR` write"}
 		}
 		results := d.All()
-		if *out.output == "text" {
+		switch *out.output {
+		case "markdown":
+			err = report.Markdown(os.Stdout, d)
+		case "text":
 			err = printDocument(os.Stdout, d)
-		}
-		if err == nil {
-			err = out.print(os.Stdout, results)
+			fallthrough
+		default:
+			if err == nil {
+				err = out.print(os.Stdout, results)
+			}
 		}
 		if err == nil && out.json != "" {
 			err = writeFile(out.json, func(w io.Writer) error { return printResults(w, results) })

@@ -23,10 +23,11 @@ type resultFlags struct {
 	allowDisturbed bool
 }
 
-func addResultFlags(c *cobra.Command) *resultFlags {
+// addResultFlags adds them. more are formats that only this command has.
+func addResultFlags(c *cobra.Command, more ...string) *resultFlags {
 	r := &resultFlags{}
 	f := c.Flags()
-	r.output = addOutput(c, "text", "json", "csv", "benchstat")
+	r.output = addOutput(c, append([]string{"text", "json", "csv", "benchstat"}, more...)...)
 	f.StringVar(&r.json, "json", "", "write the result to this file too")
 	f.StringVar(&r.html, "html", "", "write a report to this file, one that needs no network")
 	f.BoolVar(&r.allowDisturbed, "allow-disturbed", false, "exit 0 though the machine was disturbed, and the generator late on it; the result stays marked")
