@@ -10,6 +10,10 @@ import (
 //
 // It works in passes. A pass begins with an event (bytes on a socket, a call of wake) and ends when everything that the event led to is
 // done: the inbox is empty, what is finished has been sent, what could go on has gone on, what must close is closed.
+//
+// To wake a loop that sleeps costs its server more than what most items take: a write, a switch of threads, two calls of epoll. So while
+// another loop is at work the item is left to that one: at the end of its pass it visits the sleeper and does a pass in its place. A turn
+// is who does a pass now.
 type loop struct {
 	server *Server
 	index  int
@@ -20,14 +24,18 @@ type loop struct {
 	inbox struct {
 		sync.Mutex
 		items  []item
-		awake  bool // a pass is under way or has been asked for: it will look into the inbox
+		awake  bool // a pass is under way or has been asked for, or a visit: it will look into the inbox
 		buried bool // there will be no pass any more
 		digger bool // somebody handles the items of a buried loop
 	}
 
-	// All below belongs to the loop's goroutine.
+	working atomic.Bool // a pass is under way on the loop's own goroutine
+	depth   int         // of nested calls from the transport; the loop's own goroutine's
+
+	turn       sync.Mutex // held for a pass. All below belongs to who holds it
+	away       bool       // that is a visitor, not the loop's own goroutine
 	conns      map[uint64]*Conn
-	depth      int // of nested calls from the transport
+	visits     []*loop // to be paid at the end of the pass
 	spare      []item
 	dirty      []*Conn // with finished replies to send
 	ready      []*Conn // that may go on with what has arrived
@@ -64,10 +72,11 @@ const (
 // waker makes a loop run a pass soon. Any goroutine.
 type waker interface{ wake() }
 
-// item is something for the loop to do: a finished reply, a func, or a socket that can be written to.
+// item is something for the loop to do: a finished reply, a func, a visit, or a socket that can be written to.
 type item struct {
 	reply  *Reply
 	f      func()
+	visit  *loop
 	id     uint64
 	events uint32
 }
@@ -90,18 +99,75 @@ func (l *loop) push(it item) {
 	wake := !l.inbox.awake
 	l.inbox.awake = true
 	l.inbox.Unlock()
-	if wake {
+	if wake && !l.visitedSoon() {
 		l.waker.wake()
 	}
 }
 
+// visitedSoon asks a neighbour that is at work for a visit.
+func (l *loop) visitedSoon() bool {
+	for _, n := range l.server.loops {
+		if n == l || !n.working.Load() {
+			continue
+		}
+		n.inbox.Lock()
+		asked := n.working.Load() && n.inbox.awake && !n.inbox.buried // then its pass has another look into its inbox
+		if asked {
+			n.inbox.items = append(n.inbox.items, item{visit: l})
+		}
+		n.inbox.Unlock()
+		if asked {
+			return true
+		}
+	}
+	return false
+}
+
+// maxVisited is how many items a visitor takes on. More are worth a wake-up, after which two loops work at the same time.
+const maxVisited = 8
+
+// visited does a pass on the goroutine of a neighbour, unless there is too much to do.
+func (l *loop) visited() {
+	mine := l.turn.TryLock()
+	l.inbox.Lock()
+	n := len(l.inbox.items)
+	l.inbox.Unlock()
+	switch {
+	case n == 0 && !mine: // a pass of its own has come first and has taken it all
+		return
+	case !mine:
+		l.waker.wake()
+		return
+	case n > 0 && n <= maxVisited:
+		l.away = true
+		l.openPass()
+		l.work()
+		l.closePass()
+		l.away = false
+		l.turn.Unlock()
+		return
+	case n > 0:
+		l.turn.Unlock()
+		l.waker.wake()
+		return
+	}
+	// The inbox was emptied by a pass that ended before this one began: nobody is asked for any more.
+	l.turn.Unlock()
+}
+
 func (l *loop) post(f func()) { l.push(item{f: f}) }
 
-// begin opens a pass, or a nested call within one.
+// begin opens a pass on the loop's own goroutine, or a nested call within one.
 func (l *loop) begin() {
 	if l.depth++; l.depth > 1 {
 		return
 	}
+	l.turn.Lock()
+	l.working.Store(true)
+	l.openPass()
+}
+
+func (l *loop) openPass() {
 	l.counters.passes++
 	l.tick = l.server.tick.Load()
 	now := time.Now() // one reading for both clocks
@@ -120,15 +186,30 @@ func (l *loop) end() {
 		l.depth--
 		return
 	}
+	l.work()
+	l.closePass()
+	l.depth--
+	l.turn.Unlock()
+}
+
+// work does all there is to do.
+func (l *loop) work() {
 	for round := 0; ; round++ {
 		l.settle()
+		for _, n := range l.visits {
+			n.visited()
+		}
+		clear(l.visits)
+		l.visits = l.visits[:0]
 		l.inbox.Lock()
 		if len(l.inbox.items) == 0 {
 			l.inbox.awake = false
+			l.working.Store(false)
 			l.inbox.Unlock()
 			break
 		}
 		if round == maxRounds {
+			l.working.Store(false)
 			l.inbox.Unlock() // awake stays set
 			// Not wake: gnet runs what a loop asks of itself before it looks at sockets again.
 			l.server.poll.kick(l)
@@ -139,7 +220,9 @@ func (l *loop) end() {
 		l.inbox.Unlock()
 		l.handle(items)
 	}
-	l.depth--
+}
+
+func (l *loop) closePass() {
 	l.event, l.current = false, nil
 	l.counters.busy += l.now() - l.began
 	l.publish()
@@ -147,17 +230,17 @@ func (l *loop) end() {
 
 // pass is what a wake-up runs, between events.
 func (l *loop) pass() {
-	l.closeAsked = false
 	l.begin()
+	l.closeAsked = false
 	l.end()
 }
 
 // beginEvent opens a pass for an event of a connection.
 func (l *loop) beginEvent(c *Conn) {
-	if l.depth == 0 {
+	l.begin()
+	if l.depth == 1 {
 		l.event, l.current = true, c
 	}
-	l.begin()
 }
 
 func (l *loop) handle(items []item) {
@@ -168,6 +251,8 @@ func (l *loop) handle(items []item) {
 			l.finished(it.reply)
 		case it.f != nil:
 			it.f()
+		case it.visit != nil:
+			l.visits = append(l.visits, it.visit)
 		default:
 			if c := l.conns[it.id]; c != nil { // else it has closed since
 				c.writable(it.events)
@@ -203,12 +288,12 @@ func (l *loop) settle() {
 }
 
 // closeSome closes what may be closed now. Within an event that is the event's own connection only: gnet may hold an event of another one in
-// its hand, and when that one's descriptor is closed it would take that event for a stray one.
+// its hand, and when that one's descriptor is closed it would take that event for a stray one. On a visitor's goroutine it is none.
 func (l *loop) closeSome() {
 	var later []*Conn
 	for i := 0; i < len(l.closing); i++ {
 		c := l.closing[i]
-		if l.event && c != l.current && c.sock != nil {
+		if (l.away || l.event && c != l.current) && c.sock != nil {
 			later = append(later, c)
 			continue
 		}
@@ -319,6 +404,8 @@ func (l *loop) cut() {
 
 // bury ends the loop after its goroutine has ended: what is pushed from now on is handled by whoever pushes it.
 func (l *loop) bury() {
+	l.turn.Lock() // there may be a visitor
+	defer l.turn.Unlock()
 	for _, c := range l.conns { // half-closed ones: their transport did not close them
 		c.out.cut = true
 		c.closing, c.closeErr = true, ErrShutdown
