@@ -11,7 +11,8 @@ import (
 )
 
 // Markdown writes each suite as a table for a document: a row for each figure of a workload, a column for each target, and for each but the
-// last the last one's ratio to it with its interval. A ratio without a verdict stands in brackets.
+// last the last one's ratio to it. The figure that was named in advance is judged and has its interval, of 95 %; where that shows no difference,
+// the ratio stands in brackets. The others are to be read, not quoted: four pairs cannot carry a dozen verdicts.
 func Markdown(w io.Writer, d Document) error {
 	var b strings.Builder
 	for i, s := range d.Suites {
@@ -110,11 +111,11 @@ func markdownRow(b *strings.Builder, s *trial.SuiteResult, c trial.CellResult, m
 		if r := ratioTo(c, t, m.Name); r != nil {
 			n = max(n, r.N)
 			text = fmt.Sprintf("%.2f", r.Ratio)
-			if r.Interval != nil {
-				text += fmt.Sprintf(" %.2f-%.2f", r.Interval.Low, r.Interval.High)
+			if m.Name == c.Headline && r.Interval != nil {
+				text = fmt.Sprintf("**%s** %.2f-%.2f", text, r.Interval.Low, r.Interval.High)
 			}
-			if r.Difference == trial.None || r.Difference == trial.TooFew {
-				text = "(" + text + ")"
+			if m.Name == c.Headline && (r.Difference == trial.None || r.Difference == trial.TooFew) {
+				text = "(" + strings.ReplaceAll(text, "**", "") + ")"
 			}
 		}
 		ratios = append(ratios, text)

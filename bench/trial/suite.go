@@ -166,6 +166,31 @@ func (r *SuiteResult) withoutResults() *SuiteResult {
 	return &short
 }
 
+// Intact reports whether every cell gave back what it acknowledged.
+func (r *SuiteResult) Intact() bool {
+	for _, c := range r.Cells {
+		if c.Lost {
+			return false
+		}
+	}
+	return true
+}
+
+// Sound reports whether no run failed, and every target that was not left out has a figure of every cell.
+func (r *SuiteResult) Sound() bool {
+	for _, c := range r.Cells {
+		if c.Error != "" {
+			return false
+		}
+		for _, t := range r.Targets {
+			if c.Left[t] == "" && c.Figures[t] == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Vain is how many runs of the cell do not count.
 func (c *CellResult) Vain() (n int) {
 	for _, g := range c.Segments {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -92,8 +91,8 @@ func TestSuiteComparesTheLastWithTheOthers(t *testing.T) {
 	g := threeRig()
 	s := g.suite([]Cell{p1Big(), headerOnly(p3("lz4")), start()}, "floor", "kafka", "millrace")
 	r, err := doSuite(t, s)
-	if err != nil || !sound(r) || !intact(r) {
-		t.Fatal(err, sound(r), intact(r))
+	if err != nil || !r.Sound() || !r.Intact() {
+		t.Fatal(err, r.Sound(), r.Intact())
 	}
 	big := r.Cells[0]
 	if len(big.Segments) != 2*6 || len(big.Compared) != 2 || big.Compared[0].A != "floor" || big.Compared[1].A != "kafka" || big.Compared[1].B != "millrace" {
@@ -142,7 +141,7 @@ func TestSuiteGoesOnAfterACellThatCannotBeRun(t *testing.T) {
 	if err != nil || len(r.Cells) != 3 {
 		t.Fatal(err)
 	}
-	if sound(r) || intact(r) || !strings.Contains(r.Cells[0].Error, "no such thing") || r.Cells[0].Lost || !r.Cells[1].Lost {
+	if r.Sound() || r.Intact() || !strings.Contains(r.Cells[0].Error, "no such thing") || r.Cells[0].Lost || !r.Cells[1].Lost {
 		t.Errorf("%+v", r.Cells)
 	}
 	if first := r.Cells[0]; first.Left["kafka"] == "" || first.Figures["millrace"]["cpu_per_gb"] == 0 {
@@ -172,7 +171,7 @@ func TestSuiteIsResumed(t *testing.T) {
 	})
 	g.runs, s.Run, s.Files.Resume = nil, g.run, true
 	r, err := doSuite(t, s)
-	if err != nil || len(g.runs) != 5 || !sound(r) {
+	if err != nil || len(g.runs) != 5 || !r.Sound() {
 		t.Errorf("%v after %d more runs", err, len(g.runs))
 	}
 	s.Files.Resume, s.Cells = false, []Cell{p1Single()}
@@ -193,7 +192,7 @@ func TestSuiteIsResumed(t *testing.T) {
 func TestSuiteOfOneTarget(t *testing.T) {
 	g := threeRig()
 	r, err := doSuite(t, g.suite([]Cell{p1Big(), partitions()}, "millrace"))
-	if err != nil || !sound(r) || len(g.runs) != 2 || len(r.Cells[0].Compared) != 0 || r.Cells[1].Figures["millrace"]["create"] != 5 {
+	if err != nil || !r.Sound() || len(g.runs) != 2 || len(r.Cells[0].Compared) != 0 || r.Cells[1].Figures["millrace"]["create"] != 5 {
 		t.Errorf("%v, %v", err, g.runs)
 	}
 }
@@ -223,25 +222,9 @@ func TestTheBestVariantIsTaken(t *testing.T) {
 	}
 	for range 2 {
 		r, err := doSuite(t, s)
-		if err != nil || !sound(r) || r.Cells[0].Variant["floor"] != "floor/copy" || len(used) != 1 || used["copy:9"] != 4 {
+		if err != nil || !r.Sound() || r.Cells[0].Variant["floor"] != "floor/copy" || len(used) != 1 || used["copy:9"] != 4 {
 			t.Fatalf("%v %v %+v", err, used, r.Cells[0].Left)
 		}
 		s.Files.Resume = true
 	}
-}
-
-func intact(r *SuiteResult) bool {
-	return !slices.ContainsFunc(r.Cells, func(c CellResult) bool { return c.Lost })
-}
-
-// sound: no run failed, and every target that was not left out has a figure of every cell.
-func sound(r *SuiteResult) bool {
-	for _, c := range r.Cells {
-		for _, t := range r.Targets {
-			if c.Error != "" || c.Left[t] == "" && c.Figures[t] == nil {
-				return false
-			}
-		}
-	}
-	return true
 }
