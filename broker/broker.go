@@ -152,6 +152,7 @@ func (n *Node) open() (err error) {
 		FS:        o.FS,
 		Path:      o.DataDir,
 		Go:        n.workers.files.Go,
+		Rest:      n.workers.rest.Go,
 		Log:       o.Log,
 		NodeID:    n.id,
 		BootID:    o.BootID,
@@ -162,6 +163,7 @@ func (n *Node) open() (err error) {
 	}
 	defer func() {
 		if err != nil {
+			n.workers.rest.wait()
 			n.workers.files.wait()
 			_ = n.dir.Close(false) // what made the start fail matters more
 		}
@@ -169,6 +171,7 @@ func (n *Node) open() (err error) {
 	n.spreadSettings()
 	n.flusher = replica.NewFlusher(replica.FlusherOptions{
 		Go:    n.workers.flush.Go,
+		Rest:  n.workers.rest.Go,
 		Later: n.later,
 		Clock: n.metrics.now,
 	})

@@ -9,6 +9,7 @@ import (
 type workers struct {
 	files pool // engine's and segment's jobs: open, recover, create, allocate, trim, unlink
 	flush pool // fdatasync: several files at once share a journal commit
+	rest  pool // what nobody waits for: early writing to the disk, flushes of os topics. One at a time, so that they never take all processors
 	check pool // decompression of batches too large for a loop (DESIGN D17)
 	cold  pool // reads of pages that are not in memory
 }
@@ -17,6 +18,7 @@ func newWorkers() *workers {
 	w := &workers{}
 	w.files.max = 8
 	w.flush.max = 8
+	w.rest.max = 1
 	w.check.max = runtime.GOMAXPROCS(0)
 	w.cold.max = 16
 	return w
@@ -27,6 +29,7 @@ func (w *workers) stop() {
 	w.check.stop()
 	w.cold.stop()
 	w.flush.stop()
+	w.rest.stop()
 	w.files.stop()
 }
 

@@ -22,6 +22,7 @@ type DirOptions struct {
 	FS            vfs.FS           // nil: the operating system's
 	Path          string           // created when missing
 	Go            func(job func()) // runs a job on another goroutine, at least a few at once, and drops none; required
+	Rest          func(job func()) // runs a job that nobody waits for, one after the other, and drops none; nil: Go
 	Log           *slog.Logger     // nil: silent
 	NodeID        int32
 	ClusterID     string        // "": whatever meta.properties says; of a new directory one is made up

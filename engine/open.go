@@ -66,6 +66,7 @@ func (l *Log) segmentOptions() segment.Options {
 	return segment.Options{
 		FS:            l.dir.fs,
 		Go:            l.dir.o.Go,
+		Rest:          l.dir.o.Rest,
 		IndexInterval: int(c.IndexInterval),
 		MaxBytes:      int(c.SegmentBytes),
 		MaxIndexBytes: int(c.SegmentIndexBytes),

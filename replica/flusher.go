@@ -9,6 +9,7 @@ import (
 // FlusherOptions of a Flusher.
 type FlusherOptions struct {
 	Go    func(job func()) // runs a flush: a small pool off the loops
+	Rest  func(job func()) // runs a flush that nobody waits for, one after the other; nil: Go
 	Later func(job func()) // runs job about LazyAfter from now: `replicated` flushes in the background
 	Clock func() int64     // nanoseconds, to tell how long flushes take; nil: it stands still
 }
@@ -35,6 +36,9 @@ type Flusher struct {
 
 // NewFlusher returns a flusher.
 func NewFlusher(o FlusherOptions) *Flusher {
+	if o.Rest == nil {
+		o.Rest = o.Go
+	}
 	if o.Clock == nil {
 		o.Clock = func() int64 { return 0 }
 	}

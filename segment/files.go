@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 
 	"github.com/millrace/millrace/index"
@@ -32,16 +31,12 @@ func Path(dir string, base int64, suffix string) string {
 type files struct {
 	pin     *vfs.Pin
 	log     vfs.File
-	mapping vfs.Mapping // of the log; nil where there is no descriptor to map (Mem, unless it is told to)
+	mapping vfs.Mapping // of the log; nil where there is no descriptor to map (Mem)
 	b       []byte      // of mapping
 	offsets *index.OffsetFile
 	times   *index.TimeFile
 
-	tail       tail // nil: opened for reading
-	synced     tail // taken instead of a mapped tail while trickling is set, and for bulky batches; nil when tail is one of its kind
-	trickling  atomic.Bool
 	allocates  bool  // the file system has fallocate; room grows in steps
-	touches    bool  // pages ahead of the tail are worth touching
 	wroteFrom  int64 // pages from here on were written since this open: they are hot for a while
 	wroteSlots int   // and so are the index entries from this one on
 
@@ -49,21 +44,17 @@ type files struct {
 
 	room        atomic.Int64 // bytes of the log file that have space on disk
 	stepAt      atomic.Int64 // when the tail passes it, ask for the next step
-	touched     atomic.Int64 // pages below are present and writable
-	touchAt     atomic.Int64 // when the tail passes it, ask for the next touch
 	writebackAt atomic.Int64 // when the tail passes it, ask for writeback of what lies below
 
-	touching   sync.Mutex // over touchAt and heldMemory, between steps and touches
-	heldMemory int64      // of Budget's memory
-	held       int64      // of Budget's disk; under Segment.files
-	wrote      int64      // writeback was started below; the writeback job's
+	held  int64 // of Budget; under Segment.files
+	wrote int64 // writeback was started below; the writeback job's
 }
 
 const never = math.MaxInt64
 
 // release gives up the owner's reference and what was held of the budget.
 func (f *files) release(o *Options) {
-	o.Budget.giveDisk(f.held)
+	o.Budget.give(f.held)
 	f.held = 0
 	f.pin.Release()
 }
@@ -115,7 +106,6 @@ func (s *Segment) openFiles(write, create bool, offsets, times int) (_ *files, e
 
 func (f *files) closed(s *Segment) func() {
 	return func() {
-		s.o.Budget.giveMemory(f.heldMemory)
 		if err := f.close(); err != nil {
 			s.o.Log.Warn("closing a segment failed", "path", s.name(), "err", err)
 		}
@@ -143,31 +133,19 @@ func (f *files) close() error {
 	return err
 }
 
-// mapLog maps the log and chooses the tail.
+// mapLog maps the log for reading, and says from where on an appender asks for background work.
 func (s *Segment) mapLog(f *files, write bool, size int64) error {
 	f.wroteFrom = size
-	f.touched.Store(size)
 	f.wrote = size
 	f.stepAt.Store(never)
-	f.touchAt.Store(never)
 	f.writebackAt.Store(never)
 	f.room.Store(size)
-	mode := s.o.Tail
-	if mode == TailAuto {
-		mode = TailMapped
-		if s.o.Durable || f.log.Fd() < 0 {
-			mode = TailPwrite
-		}
+	length := size
+	if write {
+		length = max(int64(s.o.MaxBytes), size)
 	}
-	length := int64(s.o.MaxBytes)
-	if !write {
-		length = size
-	}
-	length = max(length, size)
-	stores := write && mode == TailMapped
-	mapped := f.log.Fd() >= 0 || stores
-	if mapped && length > 0 {
-		m, err := f.log.Map(length, vfs.MapOptions{Write: stores, Random: write && s.o.Durable})
+	if f.log.Fd() >= 0 && length > 0 {
+		m, err := f.log.Map(length, vfs.MapOptions{})
 		if err != nil {
 			return err
 		}
@@ -180,26 +158,16 @@ func (s *Segment) mapLog(f *files, write bool, size int64) error {
 	f.allocates = size == 0 || !errors.Is(f.log.Allocate(0, size), vfs.ErrNotSupported)
 	if !f.allocates {
 		s.withoutFallocate(f)
-		return nil
 	}
 	if !s.o.Durable {
 		f.writebackAt.Store(size + writebackStep)
 	}
-	if mode == TailPwrite {
-		f.tail = pwriteTail{f.log}
-		return nil
-	}
-	f.tail, f.synced = mappedTail(f.b), pwriteTail{f.log}
-	f.touches = !s.o.Durable // the small pages of MADV_RANDOM are too dear to touch ahead
-	scheduleTouch(f)
 	return nil
 }
 
-// withoutFallocate makes the tail one that finds out at each write whether there is space. Nobody has appended to f yet.
+// withoutFallocate lets each write find out whether there is space.
 func (s *Segment) withoutFallocate(f *files) {
-	f.allocates, f.touches = false, false
-	f.tail, f.synced = pwriteTail{f.log}, nil
-	f.touchAt.Store(never)
+	f.allocates = false
 	f.room.Store(int64(s.o.MaxBytes))
 }
 

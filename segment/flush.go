@@ -20,11 +20,6 @@ func (s *Segment) Flush() (int64, error) {
 		return s.flushedTo.Load(), err
 	}
 	defer f.pin.Release()
-	size := s.size.Load()
-	if s.o.Tail == TailAuto && f.synced != nil {
-		f.trickling.Store(size-s.lastFlush < trickle)
-	}
-	s.lastFlush = size
 	if err := f.log.Sync(); err != nil {
 		return s.flushedTo.Load(), s.fail(err)
 	}

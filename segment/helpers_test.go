@@ -35,29 +35,18 @@ type world struct {
 	name string
 	fs   vfs.FS
 	dir  string
-	tail TailMode
 }
 
 func worlds(t *testing.T) []world {
-	mem := func() (vfs.FS, string) {
-		m := vfs.NewMem()
-		if err := m.MkdirAll("/d/t-0", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		return m, "/d/t-0"
+	m := vfs.NewMem()
+	if err := m.MkdirAll("/d/t-0", 0o755); err != nil {
+		t.Fatal(err)
 	}
-	m1, d1 := mem()
-	m2, d2 := mem()
-	return []world{
-		{"os mapped", vfs.OS, t.TempDir(), TailMapped},
-		{"os pwrite", vfs.OS, t.TempDir(), TailPwrite},
-		{"mem pwrite", m1, d1, TailPwrite},
-		{"mem mapped", m2, d2, TailMapped},
-	}
+	return []world{{"os", vfs.OS, t.TempDir()}, {"mem", m, "/d/t-0"}}
 }
 
 func (w world) options() Options {
-	return Options{FS: w.fs, Tail: w.tail, MaxBytes: 1 << 20, IndexInterval: 512}
+	return Options{FS: w.fs, MaxBytes: 1 << 20, IndexInterval: 512}
 }
 
 func everywhere(t *testing.T, f func(t *testing.T, w world)) {

@@ -127,7 +127,6 @@ func TestAppendAndSliceAllocateNothing(t *testing.T) {
 		}
 		f := s.open.Load()
 		f.stepAt.Store(never)
-		f.touchAt.Store(never)
 		f.writebackAt.Store(never)
 		if got := testing.AllocsPerRun(1000, func() {
 			b.Stamp(s.NextOffset(), 0)
@@ -161,8 +160,8 @@ func TestAppendAndSliceAllocateNothing(t *testing.T) {
 
 const straceDir = "MILLRACE_SEGMENT_STRACE_DIR"
 
-// TestAppendMakesNoSystemCall runs itself under strace: between two marks in the trace thousands of batches are appended to a mapped tail.
-func TestAppendMakesNoSystemCall(t *testing.T) {
+// TestAppendIsOnePwrite runs itself under strace: between two marks in the trace thousands of batches are appended.
+func TestAppendIsOnePwrite(t *testing.T) {
 	if dir := os.Getenv(straceDir); dir != "" {
 		appendUnderStrace(t, dir)
 		return
@@ -175,19 +174,20 @@ func TestAppendMakesNoSystemCall(t *testing.T) {
 		t.Skip("strace is not installed: system calls of an append were not counted")
 	}
 	// The runtime may interrupt the appender in the middle when the machine is busy; a call of Append's own is in every run.
-	var calls []string
+	var writes int
+	var others []string
 	for range 5 {
-		if calls = callsUnderStrace(t, strace); len(calls) == 0 {
+		if writes, others = callsUnderStrace(t, strace); writes == straceAppends && len(others) == 0 {
 			return
 		}
 	}
-	t.Errorf("%d system calls during %d appends:\n%s", len(calls), straceAppends, strings.Join(calls, "\n"))
+	t.Errorf("%d writes and %d other system calls during %d appends:\n%s", writes, len(others), straceAppends, strings.Join(others, "\n"))
 }
 
 // callsUnderStrace returns the system calls between the marks, of the thread that appends.
-func callsUnderStrace(t *testing.T, strace string) (calls []string) {
+func callsUnderStrace(t *testing.T, strace string) (writes int, others []string) {
 	trace := t.TempDir() + "/trace"
-	cmd := exec.Command(strace, "-f", "-o", trace, os.Args[0], "-test.run=^TestAppendMakesNoSystemCall$", "-test.count=1")
+	cmd := exec.Command(strace, "-f", "-o", trace, os.Args[0], "-test.run=^TestAppendIsOnePwrite$", "-test.count=1")
 	cmd.Env = append(os.Environ(), straceDir+"="+t.TempDir(), "GOGC=off", "GODEBUG=asyncpreemptoff=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if strings.Contains(string(out), "ptrace") || strings.Contains(string(out), "Operation not permitted") {
@@ -207,15 +207,18 @@ func callsUnderStrace(t *testing.T, strace string) (calls []string) {
 		case strings.Contains(call, mark):
 			marks++
 			appender = pid
-		case marks == 1 && pid == appender && !strings.Contains(call, "resumed") && !strings.Contains(call, "futex"):
+		case marks != 1 || pid != appender || strings.Contains(call, "resumed") || strings.Contains(call, "futex"):
 			// futex is the runtime's scheduler: an append has nobody to wait for
-			calls = append(calls, strings.TrimSpace(call))
+		case strings.HasPrefix(strings.TrimSpace(call), "pwrite64("):
+			writes++
+		default:
+			others = append(others, strings.TrimSpace(call))
 		}
 	}
 	if marks != 2 {
 		t.Fatalf("%d marks in the trace, want 2", marks)
 	}
-	return calls
+	return writes, others
 }
 
 const (
@@ -239,20 +242,14 @@ func appendUnderStrace(t *testing.T, dir string) {
 		jobs.run()
 	}
 	runtime.LockOSThread()
-	if err := s.open.Load().mapping.Populate(0, 5<<20); err != nil {
-		t.Fatal(err)
-	}
 	writeMark()
 	for range straceAppends {
 		b.Stamp(s.NextOffset(), 0)
-		if err := s.Append(b); err != nil && err != ErrWait {
+		if err := s.Append(b); err != nil {
 			panic(err)
 		}
 	}
 	writeMark()
-	if s.Size() < straceAppends*900 {
-		t.Fatalf("only %d bytes went in", s.Size())
-	}
 }
 
 // writeMark leaves a line in the trace.
@@ -369,116 +366,40 @@ func TestOffsetForTimeReadsLittle(t *testing.T) {
 	}
 }
 
-// A mapping is dear when every sync writes a whole folio for a few bytes.
-func TestFilesThatAreSyncedOftenAreWrittenByPwrite(t *testing.T) {
-	s, err := Create(t.TempDir(), 0, Options{MaxBytes: 64 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close(false)
-	var f filled
-	add := func(bytes, size int) {
-		for end := f.size() + int64(bytes); f.size() < end; {
-			b := batch(f.next(0), 0, size, 1)
-			mustAppend(t, s, b)
-			f.add(b)
-		}
-	}
-	flush := func(want bool) {
-		t.Helper()
-		if _, err := s.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		if got := s.open.Load().trickling.Load(); got != want {
-			t.Errorf("after %d bytes: trickling %v, want %v", f.size(), got, want)
-		}
-	}
-	if s.open.Load().trickling.Load() {
-		t.Error("before the first sync")
-	}
-	add(1000, 1000)
-	flush(true)
-	add(100_000, 1000)
-	flush(true)
-	add(4<<20, 50_000)
-	flush(false)
-	add(4<<20, 50_000)
-	flush(false)
-	add(1000, 1000)
-	flush(true)
-	add(1000, 1000)
-	checkReads(t, s, f)
-}
-
-// Large batches are written, not stored: no page ahead of them is zeroed for nothing. What follows them is stored as before.
-func TestBulkyBatchesAreWrittenByPwrite(t *testing.T) {
-	var jobs manual
-	s, err := Create(t.TempDir(), 0, Options{MaxBytes: 64 << 20, Go: jobs.Go})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close(false)
-	var f filled
-	add := func(size int) {
-		b := batch(f.next(0), 0, size, 1)
-		b.Stamp(s.NextOffset(), 0)
-		for s.Append(b) == ErrWait {
-			jobs.run()
-		}
-		f.add(b)
-		jobs.run()
-	}
-	for range 64 {
-		add(2 * bulk)
-	}
-	if touched := s.open.Load().touched.Load(); touched != 0 {
-		t.Errorf("%d bytes were touched ahead of batches that are not stored", touched)
-	}
-	for range 64 {
-		add(1000)
-	}
-	if touched := s.open.Load().touched.Load(); touched <= s.Size() {
-		t.Errorf("touched up to %d for the stores from %d on", touched, s.Size())
-	}
-	checkReads(t, s, f)
-}
-
 func BenchmarkAppend(b *testing.B) {
-	for _, tail := range []TailMode{TailMapped, TailPwrite} {
-		for _, size := range []int{1 << 10, 16 << 10, 64 << 10} {
-			b.Run(fmt.Sprintf("%s/%dKiB", []string{"", "mapped", "pwrite"}[tail], size>>10), func(b *testing.B) {
-				dir := b.TempDir()
-				o := Options{Tail: tail, MaxBytes: 256 << 20, Go: func(job func()) { go job() }}
-				p := batch(0, 0, size, 1)
-				b.SetBytes(int64(len(p)))
-				s, err := Create(dir, 0, o)
-				if err != nil {
-					b.Fatal(err)
-				}
-				for b.Loop() {
-					p.Stamp(s.NextOffset(), 0)
-					switch err := appendWaiting(s, p); err {
-					case nil:
-					case ErrFull:
-						b.StopTimer()
-						next := s.NextOffset()
-						if err := s.Delete(); err != nil {
-							b.Fatal(err)
-						}
-						if s, err = Create(dir, next, o); err != nil {
-							b.Fatal(err)
-						}
-						b.StartTimer()
-					default:
+	for _, size := range []int{1 << 10, 16 << 10, 64 << 10} {
+		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
+			dir := b.TempDir()
+			o := Options{MaxBytes: 256 << 20, Go: func(job func()) { go job() }}
+			p := batch(0, 0, size, 1)
+			b.SetBytes(int64(len(p)))
+			s, err := Create(dir, 0, o)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				p.Stamp(s.NextOffset(), 0)
+				switch err := appendWaiting(s, p); err {
+				case nil:
+				case ErrFull:
+					b.StopTimer()
+					next := s.NextOffset()
+					if err := s.Delete(); err != nil {
 						b.Fatal(err)
 					}
-				}
-				b.StopTimer()
-				if err := s.Delete(); err != nil {
+					if s, err = Create(dir, next, o); err != nil {
+						b.Fatal(err)
+					}
+					b.StartTimer()
+				default:
 					b.Fatal(err)
 				}
-			})
-		}
+			}
+			b.StopTimer()
+			if err := s.Delete(); err != nil {
+				b.Fatal(err)
+			}
+		})
 	}
 }
 

@@ -34,27 +34,18 @@ func (e *CorruptError) Error() string {
 }
 func (e *CorruptError) Unwrap() error { return e.Err }
 
-// TailMode says how appended bytes get into the log file.
-type TailMode int8
-
-const (
-	TailAuto   TailMode = iota // TailMapped, or TailPwrite when Durable or where there is no fallocate or no descriptor
-	TailMapped                 // a copy into the mapping: no system call
-	TailPwrite                 // a pwrite
-)
-
 // Options of a segment. Every field has a usable zero value.
 type Options struct {
 	FS            vfs.FS           // nil: the operating system's
 	Go            func(job func()) // runs a job off the loop, at any time, in any order; the owner waits for all of them after Close. nil: at once
+	Rest          func(job func()) // runs a job that nobody waits for, one after the other; nil: Go
 	IndexInterval int              // bytes between two index entries; 0: 4096, < 0: an entry for every batch but the first
 	MaxBytes      int              // of the log file; 0: 1 GiB
 	MaxIndexBytes int              // of each index file; 0: 10 MiB
 	Budget        *Budget          // shared by allocation steps and spares; nil: no limit
 	Durable       bool             // a sync follows soon after each append (fsync mode)
-	Tail          TailMode
-	Log           *slog.Logger // nil: silent
-	OnError       func(error)  // an error that takes the log directory offline (failed sync, SIGBUS, EIO); once per segment
+	Log           *slog.Logger     // nil: silent
+	OnError       func(error)      // an error that takes the log directory offline (failed sync, SIGBUS, EIO); once per segment
 }
 
 func (o Options) withDefaults() Options {
@@ -63,6 +54,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Go == nil {
 		o.Go = func(job func()) { job() }
+	}
+	if o.Rest == nil {
+		o.Rest = o.Go
 	}
 	switch {
 	case o.IndexInterval == 0:

@@ -1,8 +1,8 @@
 // Package segment is one segment of a partition's log: a log file, mapped, with its offset and time index.
 //
 // The life of a segment: Create (or Prepare and Take a Spare), Append, Seal at the roll, Retire and Delete by retention. While it is
-// appended to, the log file is mapped once for its largest size and gets its disk space in steps ahead of the tail; an append is one
-// copy, sometimes an index entry, and the store of the new size. All that waits for the disk is a job given to Options.Go.
+// appended to, the log file is mapped once for its largest size, to be read, and gets its disk space in steps ahead of the tail; an append
+// is one pwrite, sometimes an index entry, and the store of the new size. All that waits for the disk is a job given to Options.Go or Rest.
 //
 // Published bytes never change: sendfile hands out pages, not copies. Truncation makes a new file.
 //
@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -60,8 +59,7 @@ type Segment struct {
 		complete   bool // active and closed by Idle, which has trimmed it
 		dirSynced  bool
 	}
-	flush     sync.Mutex // one Flush at a time; taken before files
-	lastFlush int64      // size at the last Flush; under flush
+	flush sync.Mutex // one Flush at a time; taken before files
 }
 
 func newSegment(dir string, base int64, o Options) *Segment {
@@ -98,9 +96,6 @@ func (s *Segment) createLocked(firstStep int64) error {
 		f.release(&s.o)
 		_ = s.unlinkLocked()
 		return fmt.Errorf("create segment: %w", err)
-	}
-	if f.touches && firstStep > minStep {
-		s.touch(f)
 	}
 	s.open.Store(f)
 	return nil
@@ -155,7 +150,7 @@ func (s *Segment) fail(err error) error {
 	return err
 }
 
-// Append copies a stamped batch to the end. The bytes are the caller's again on return.
+// Append writes a stamped batch to the end. The bytes are the caller's again on return.
 // ErrWait, ErrFull and ErrTooLarge change nothing; nor does an error in which errors.Is finds vfs.ErrNoSpace: the next Append tries
 // again. Any other error has poisoned the segment. An appender's call.
 func (s *Segment) Append(b record.Batch) error {
@@ -195,23 +190,9 @@ func (s *Segment) Append(b record.Batch) error {
 	}
 	s.next.Store(last + 1)
 	s.size.Store(end)
-	if end > f.stepAt.Load() || end > f.touchAt.Load() || end > f.writebackAt.Load() {
-		s.ahead(f, end, len(b) >= bulk)
+	if end > f.stepAt.Load() || end > f.writebackAt.Load() {
+		s.ahead(f, end)
 	}
-	return nil
-}
-
-// put copies the batch and adds an index entry when one is due.
-func (s *Segment) put(f *files, b record.Batch, position, last int64) (err error) {
-	defer catchFault(debug.SetPanicOnFault(true), &err)
-	t := f.tail
-	if f.synced != nil && (len(b) >= bulk || f.trickling.Load()) {
-		t = f.synced
-	}
-	if err := t.write(b, position); err != nil {
-		return err
-	}
-	s.note(f, b, position, last)
 	return nil
 }
 
@@ -243,23 +224,14 @@ func stampOf(b record.Batch) int64 {
 	return b.MaxTimestamp()
 }
 
-// ahead asks for the background work that is due. Pages are not touched for who does not store into them.
-func (s *Segment) ahead(f *files, end int64, pwritten bool) {
+// ahead asks for the background work that is due.
+func (s *Segment) ahead(f *files, end int64) {
 	if end > f.stepAt.Load() {
 		f.stepAt.Store(never)
 		s.work.want(wantStep)
 	}
-	switch {
-	case end <= f.touchAt.Load():
-	case !pwritten:
-		f.touchAt.Store(never)
-		s.pinned(f, s.touch)
-	case end > f.touched.Load():
-		s.passed(f)
-	}
 	if end > f.writebackAt.Load() {
-		f.writebackAt.Store(never)
-		s.pinned(f, s.writeback)
+		s.wantWriteback(f)
 	}
 }
 

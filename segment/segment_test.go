@@ -258,7 +258,7 @@ func TestFullSegmentsAskForARollAndChangeNothing(t *testing.T) {
 }
 
 func TestAppendOutOfOrderPanics(t *testing.T) {
-	w := worlds(t)[2]
+	w := worlds(t)[1]
 	s, err := Create(w.dir, 5, w.options())
 	if err != nil {
 		t.Fatal(err)

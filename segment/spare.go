@@ -11,7 +11,7 @@ const spareSuffix = ".spare"
 
 func sparePath(dir, suffix string) string { return filepath.Join(dir, "next"+suffix+spareSuffix) }
 
-// Spare is a segment that is ready for the next roll: created, allocated, mapped and touched. Its base is not known yet.
+// Spare is a segment that is ready for the next roll: created, allocated and mapped. Its base is not known yet.
 type Spare struct{ s *Segment }
 
 // Prepare makes a spare, in place of one that was left behind. At most one per folder. It blocks.

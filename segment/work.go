@@ -12,9 +12,7 @@ import (
 const (
 	minStep       = 64 << 10
 	maxStep       = 64 << 20
-	minTouch      = 64 << 10
-	maxTouch      = 16 << 20
-	writebackStep = 8 << 20
+	writebackStep = 2 << 20
 )
 
 // Kinds of background work that others wait for.
@@ -197,7 +195,7 @@ func (s *Segment) openLocked() (*files, error) {
 func (s *Segment) step(f *files, need, smallest int64) error {
 	size, room := s.size.Load(), f.room.Load()
 	if used := f.held - max(0, room-size); used > 0 {
-		s.o.Budget.giveDisk(used) // the tail has moved into it
+		s.o.Budget.give(used) // the tail has moved into it
 		f.held -= used
 	}
 	least := max(0, need-room)
@@ -235,86 +233,29 @@ func (s *Segment) step(f *files, need, smallest int64) error {
 	if f.allocates && room < int64(s.o.MaxBytes) {
 		f.stepAt.Store(room - min(grant/2, maxStep/2))
 	}
-	f.touching.Lock()
-	defer f.touching.Unlock()
-	scheduleTouch(f)
 	return nil
 }
 
 func (s *Segment) allocate(f *files, room, want, least int64) (int64, error) {
-	grant := s.o.Budget.takeDisk(want, least)
+	grant := s.o.Budget.take(want, least)
 	if err := f.log.Allocate(room, grant); err != nil {
-		s.o.Budget.giveDisk(grant)
+		s.o.Budget.give(grant)
 		return 0, err
 	}
 	f.held += grant
 	return grant, nil
 }
 
-// touchAhead is how many bytes ahead of the tail are made present, so that stores into them do not fault.
-func touchAhead(f *files) int64 {
-	return min(max(f.room.Load()/4, minTouch), maxTouch)
-}
-
-// scheduleTouch says at which size the next touch is due. The caller holds f.touching.
-func scheduleTouch(f *files) {
-	touched := f.touched.Load()
-	if !f.touches || touched >= f.room.Load() {
-		f.touchAt.Store(never)
+// wantWriteback has it done off the loop. The caller is the appender, who knows the files open.
+func (s *Segment) wantWriteback(f *files) {
+	f.writebackAt.Store(never)
+	if !f.pin.TryRetain() {
 		return
 	}
-	// Not for the first few records: most partitions get no more, and a touched page is a page to be written.
-	f.touchAt.Store(max(minTouch/8, touched-touchAhead(f)/2))
-}
-
-// touch makes the pages ahead of the tail present. The caller holds the pin: without it this could meet another mapping at that place.
-func (s *Segment) touch(f *files) {
-	f.touching.Lock()
-	defer f.touching.Unlock()
-	size, room := s.size.Load(), f.room.Load()
-	if s.sealed.Load() {
-		return
-	}
-	if f.trickling.Load() {
-		f.touchAt.Store(size + minTouch)
-		return
-	}
-	from := max(f.touched.Load(), size)
-	if used := f.heldMemory - (from - size); used > 0 {
-		s.o.Budget.giveMemory(used)
-		f.heldMemory -= used
-	}
-	to := min(size+touchAhead(f), room)
-	if to > from {
-		grant := s.o.Budget.takeMemory(to - from)
-		f.heldMemory += grant
-		to = from + grant
-		if err := f.mapping.Populate(int(from), int(to-from)); err != nil {
-			// The append will fault its pages in, or meet the error itself.
-			s.o.Log.Debug("touching ahead failed", "path", s.name(), "err", err)
-		}
-		f.touched.Store(to)
-	}
-	scheduleTouch(f)
-	if at := size + minTouch; f.touchAt.Load() < at {
-		f.touchAt.Store(at) // over the budget: not at every append
-	}
-}
-
-// passed gives back what was held of the budget for touched pages: the tail is beyond them, and the next ones are not to be touched. The appender's
-// call; who touches now will see to it himself.
-func (s *Segment) passed(f *files) {
-	if !f.touching.TryLock() {
-		return
-	}
-	s.untouched(f)
-	f.touching.Unlock()
-}
-
-// untouched is for when pages that were touched are no longer ahead of a tail. The caller holds f.touching.
-func (s *Segment) untouched(f *files) {
-	s.o.Budget.giveMemory(f.heldMemory)
-	f.heldMemory = 0
+	s.o.Rest(func() {
+		defer f.pin.Release()
+		s.writeback(f)
+	})
 }
 
 // writeback starts the writing of what was appended, long before a sync or the kernel's limits force it.
@@ -325,17 +266,6 @@ func (s *Segment) writeback(f *files) {
 		f.wrote = boundary
 	}
 	f.writebackAt.Store(boundary + writebackStep)
-}
-
-// pinned runs a job on open files off the loop. The caller is the appender, who knows them open.
-func (s *Segment) pinned(f *files, job func(*files)) {
-	if !f.pin.TryRetain() {
-		return
-	}
-	s.o.Go(func() {
-		defer f.pin.Release()
-		job(f)
-	})
 }
 
 // trimLocked cuts log and indexes behind their last entry; final adds the time index entry that a closed segment ends with, from which
@@ -357,11 +287,8 @@ func (s *Segment) trimLocked(f *files, final bool) (err error) {
 	if err := f.log.Truncate(size); err != nil {
 		return err
 	}
-	s.o.Budget.giveDisk(f.held)
+	s.o.Budget.give(f.held)
 	f.held = 0
-	f.touching.Lock()
-	s.untouched(f)
-	f.touching.Unlock()
 	if err := errors.Join(f.offsets.Trim(), f.times.Trim()); err != nil {
 		return err
 	}

@@ -139,10 +139,8 @@ type memMapping struct {
 	b []byte
 }
 
-func (p *memMapping) Bytes() []byte             { return p.b }
-func (p *memMapping) Populate(off, n int) error { return nil }
-func (p *memMapping) Resident(off, n int) bool  { return true }
-func (p *memMapping) Random() error             { return nil }
+func (p *memMapping) Bytes() []byte            { return p.b }
+func (p *memMapping) Resident(off, n int) bool { return true }
 
 func (p *memMapping) Unmap() error {
 	p.m.mu.Lock()

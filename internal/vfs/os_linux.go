@@ -2,7 +2,6 @@ package vfs
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"unsafe"
@@ -181,14 +180,7 @@ func (f *osFile) Map(n int64, o MapOptions) (Mapping, error) {
 	if err != nil {
 		return nil, f.wrap("mmap", err)
 	}
-	m := &osMapping{b: b}
-	if o.Random {
-		if err := m.Random(); err != nil {
-			_ = m.Unmap()
-			return nil, f.wrap("madvise", err)
-		}
-	}
-	return m, nil
+	return &osMapping{b: b}, nil
 }
 
 type osMapping struct{ b []byte }
@@ -206,20 +198,6 @@ func (m *osMapping) pages(off, n int) []byte {
 	}
 	return unsafe.Slice(&m.b[off], end-off) // the last page is mapped whole even when the mapping's length ends inside it
 }
-
-func (m *osMapping) Populate(off, n int) error {
-	p := m.pages(off, n)
-	if len(p) == 0 {
-		return nil
-	}
-	_, err := retry(func() (int, error) { return 0, unix.Madvise(p, unix.MADV_POPULATE_WRITE) })
-	if err != nil {
-		return fmt.Errorf("madvise populate: %w", err)
-	}
-	return nil
-}
-
-func (m *osMapping) Random() error { return unix.Madvise(m.b, unix.MADV_RANDOM) }
 
 func (m *osMapping) Unmap() error {
 	if m.b == nil {

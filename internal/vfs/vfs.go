@@ -77,19 +77,14 @@ type File interface {
 
 // MapOptions say how a file is mapped.
 type MapOptions struct {
-	Write  bool // writes through Bytes are allowed and reach the file
-	Random bool // no read-around on faults (MADV_RANDOM)
+	Write bool // writes through Bytes are allowed and reach the file
 }
 
 // Mapping is a shared mapping of a file.
 type Mapping interface {
 	// Bytes is the mapped range. A page that is not cached blocks the thread that touches it, with its P.
 	Bytes() []byte
-	// Populate makes the pages of [off, off+n) present and writable, allocating page cache (MADV_POPULATE_WRITE).
-	Populate(off, n int) error
 	// Resident says whether all pages of [off, off+n) are cached (mincore).
 	Resident(off, n int) bool
-	// Random switches read-around off (MADV_RANDOM).
-	Random() error
 	Unmap() error
 }
