@@ -46,11 +46,14 @@ func Suites() []string { return slices.Sorted(maps.Keys(suites)) }
 
 var suites = map[string]func() []Cell{"short": short, "smoke": smoke, "matrix": matrix}
 
-// as gives a load its times.
+// as gives a load its times, where it has none.
 func as(warmup, duration time.Duration, cells ...Cell) []Cell {
 	for i := range cells {
-		if cells[i].Kind == LoadKind {
-			cells[i].Spec.Warmup, cells[i].Spec.Duration = warmup, duration
+		if spec := &cells[i].Spec; cells[i].Kind == LoadKind {
+			spec.Duration = duration
+			if spec.Warmup == 0 {
+				spec.Warmup = warmup
+			}
 		}
 	}
 	return cells
@@ -155,9 +158,11 @@ func byItself(c Cell) Cell {
 	return c
 }
 
+// l2Partitions warms up for as long as it takes to make the files of each partition, which brokers do with the first record. Of 4,096, which is what one
+// would ask for, Apache Kafka made 300 a second on two cores, and what was due meanwhile was never caught up with.
 func l2Partitions() Cell {
-	return Cell{Name: "L2-4096p", What: "as L1-10k, keyed over 4,096 partitions", Durability: "os", Headline: "e2e.p99.9",
-		Spec: bench.Spec{Rate: 10_000, Producers: 4, Partitions: 4096, Keys: "uniform:1000000"}}
+	return Cell{Name: "L2-512p", What: "as L1-10k, keyed over 512 partitions", Durability: "os", Headline: "e2e.p99.9",
+		Spec: bench.Spec{Rate: 10_000, Producers: 4, Partitions: 512, Keys: "uniform:1000000", Warmup: 6 * time.Second}}
 }
 
 func l2Retention() Cell {
@@ -184,9 +189,10 @@ func partitions() Cell {
 		Spec: bench.Spec{Partitions: 10_000}}
 }
 
+// idle warms up until the opening of the connections is over with all that comes after it, such as a collection of garbage.
 func idle(connections int) Cell {
 	return Cell{Name: fmt.Sprintf("I1-%d", connections), What: fmt.Sprintf("%d idle connections, one record a second", connections), Headline: "cores",
-		Spec: bench.Spec{Rate: 1, Idle: connections}}
+		Spec: bench.Spec{Rate: 1, Idle: connections, Warmup: 6 * time.Second}}
 }
 
 func churn(perSecond float64) Cell {
