@@ -53,7 +53,7 @@ func (c *Conn) ID() uint64 { return c.id }
 // Listener is the name of the listener that accepted the connection.
 func (c *Conn) Listener() string { return c.listener.name }
 
-// Loop is the number of the connection's loop, from 0: what is kept for each loop is written by one goroutine.
+// Loop is the number of the connection's loop, from 0: what is kept for each loop is written by one goroutine at a time.
 func (c *Conn) Loop() int { return c.loop.index }
 
 // Now is the time at which the loop was woken, in milliseconds since 1970: that of all requests it was woken for. Loop only.

@@ -6,8 +6,8 @@
 //	0        4
 //	| size   | payload, size bytes |     size: big-endian int32, >= 0
 //
-// A connection belongs to one event loop for life, and the loop's goroutine alone touches it: its frames, the reply slots, the queue of bytes
-// and file slices that wait to be sent. Other goroutines reach it through the loop's inbox (loop.go): a finished reply, a posted func. What a
+// A connection belongs to one event loop for life, and only a pass of that loop touches it: its frames, the reply slots, the queue of bytes
+// and file slices that wait to be sent. A pass is done by the loop's goroutine, or by that of a neighbour who visits it (loop.go). Other goroutines reach it through the loop's inbox (loop.go): a finished reply, a posted func. What a
 // pass of the loop has finished leaves at the end of that pass, many replies in one system call (sendqueue.go).
 //
 // gnet runs the loops (gnet.go, the only file that names it). It cannot tell when a socket is writable again, cannot pause reading, closes at
