@@ -77,7 +77,7 @@ func matrix() []Cell {
 			p2(256, 50),
 			p3("lz4"), p3("zstd"), headerOnly(p3("lz4")), headerOnly(p3("zstd")),
 			p5(1, 1), p5(16, 1), p5(64, 16),
-			l1(10_000, 1), l1(10_000, 10), byItself(l1(10_000, 1)), l1(50_000, 16), l1(100_000, 16), l1(150_000, 16),
+			l1(10_000, 1), l1(10_000, 10), byItself(l1(10_000, 1)), l1(50_000, 16), l1(100_000, 16), l1(150_000, 16), l1(200_000, 16),
 			l2Partitions(), l2Retention(),
 			c1(), c2()),
 		[]Cell{start(), partitions()},

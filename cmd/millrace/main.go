@@ -66,13 +66,15 @@ var atSecondSignal = func() {}
 
 // run is the whole command line but for the process around it.
 func run(ctx context.Context, args []string) int {
-	root := newRoot()
+	root := newRoot(args...)
 	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
 	return tell(command, args, err)
 }
 
-func newRoot() *cobra.Command {
+// newRoot is the tree of commands. A broker is to acknowledge its first record within milliseconds of being started, of which the flags of all other
+// commands would take one or two: for `server` there is no other.
+func newRoot(args ...string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "millrace",
 		Short: "A Kafka broker in one binary, and the tools to use it",
@@ -101,8 +103,11 @@ variable: MILLRACE_BROKERS for --brokers. Exit codes: 0 done, 1 failed, 2 wrong 
 		}
 		return c.Help()
 	}
-	root.AddCommand(newServer(), newDemo(), newBench(), newProduce(), newConsume(), newTopic(), newGroup(), newConfig(), newCluster(), newDoctor(), newHealthcheck(),
-		newCompletion(), newVersion())
+	root.AddCommand(newServer())
+	if len(args) == 0 || args[0] != "server" {
+		root.AddCommand(newDemo(), newBench(), newProduce(), newConsume(), newTopic(), newGroup(), newConfig(), newCluster(), newDoctor(), newHealthcheck(),
+			newCompletion(), newVersion())
+	}
 	for _, c := range root.Commands() {
 		requireArgs(c)
 	}
