@@ -108,7 +108,7 @@ func markdownRow(b *strings.Builder, s *trial.SuiteResult, c trial.CellResult, m
 			break
 		}
 		text = "-"
-		if r := ratioTo(c, t, m.Name); r != nil {
+		if r := ratioTo(c, t, m.Name); r != nil && r.N > 0 {
 			n = max(n, r.N)
 			text = fmt.Sprintf("%.2f", r.Ratio)
 			if m.Name == c.Headline && r.Interval != nil {
