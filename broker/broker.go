@@ -74,6 +74,7 @@ type Node struct {
 	quorum         *quorum.Quorum
 	table          *replica.Table
 	flusher        *replica.Flusher
+	visitor        netio.Visitor // the flusher's goroutines
 	groups         *coord.Groups
 	findGroups     sync.Once   // see loadGroups
 	groupsFound    atomic.Bool // it is done
@@ -174,6 +175,8 @@ func (n *Node) open() (err error) {
 		Rest:  n.workers.rest.Go,
 		Later: n.later,
 		Clock: n.metrics.now,
+		Begin: n.visitor.Begin,
+		End:   n.visitor.End,
 	})
 	n.table = replica.NewTable(replica.Options{
 		Dir:    n.dir,
@@ -272,6 +275,7 @@ func (n *Node) listen() (err error) {
 		MaxFrame:    n.config.Int("socket.request.max.bytes"),
 		IdleTimeout: n.config.Duration("connections.max.idle.ms"),
 		LocalCopy:   n.config.Int("millrace.fetch.local.copy.bytes"),
+		Visitor:     &n.visitor,
 		Log:         n.log,
 		Fatal:       n.options.Fatal,
 	}

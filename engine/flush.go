@@ -10,19 +10,31 @@ import (
 	"github.com/millrace/millrace/segment"
 )
 
-// Flush makes durable all that was appended before it began, and returns FlushedTo. It blocks: off the loops, concurrent with Append.
+// Flush is Sync and NoteSync.
+func (l *Log) Flush() (flushedTo int64, err error) {
+	if flushedTo, err = l.Sync(); err == nil {
+		err = l.NoteSync()
+	}
+	return flushedTo, err
+}
+
+// Sync makes durable all that was appended before it began, and returns FlushedTo. It blocks: off the loops, concurrent with Append.
 // One fdatasync when nothing rolled; rolled segments come first, and the names of new files before anything in them counts.
 // The first failed sync takes the whole directory offline (I19).
-func (l *Log) Flush() (flushedTo int64, err error) {
+func (l *Log) Sync() (flushedTo int64, err error) {
 	l.flushing.Lock()
 	err = l.flush()
 	l.flushing.Unlock()
-	if err == nil {
-		if err = l.note(noteFlush); errors.Is(err, ErrDiskFull) {
-			err = nil // what was flushed is durable; a start after a crash only looks at more of it
-		}
-	}
 	return l.flushedTo.Load(), err
+}
+
+// NoteSync tells the table of logs how far the log is durable. Nobody has to wait for it: until then a start after a crash only looks at more.
+func (l *Log) NoteSync() error {
+	err := l.note(noteFlush)
+	if errors.Is(err, ErrDiskFull) {
+		return nil // as above
+	}
+	return err
 }
 
 // flush holds flushing.

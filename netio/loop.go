@@ -120,7 +120,7 @@ func (l *loop) visitedSoon() bool {
 			return true
 		}
 	}
-	return false
+	return l.server.options.Visitor.ask(l)
 }
 
 // maxVisited is how many items a visitor takes on. More are worth a wake-up, after which two loops work at the same time.

@@ -7,7 +7,7 @@
 //	| size   | payload, size bytes |     size: big-endian int32, >= 0
 //
 // A connection belongs to one event loop for life, and only a pass of that loop touches it: its frames, the reply slots, the queue of bytes
-// and file slices that wait to be sent. A pass is done by the loop's goroutine, or by that of a neighbour who visits it (loop.go). Other goroutines reach it through the loop's inbox (loop.go): a finished reply, a posted func. What a
+// and file slices that wait to be sent. A pass is done by the loop's goroutine, or by whoever visits it (loop.go, visitor.go). Other goroutines reach it through the loop's inbox (loop.go): a finished reply, a posted func. What a
 // pass of the loop has finished leaves at the end of that pass, many replies in one system call (sendqueue.go).
 //
 // gnet runs the loops (gnet.go, the only file that names it). It cannot tell when a socket is writable again, cannot pause reading, closes at
@@ -59,6 +59,7 @@ type Options struct {
 	Budget         int64                // bytes that frames and unsent replies of all connections may hold together; default 128 MiB. See budget.go for what may exceed it
 	LocalCopy      int                  // slices up to this many bytes go to a client on this machine from memory, not by sendfile; default 1 MiB, < 0: none
 	MaxQueued      int                  // requests of one connection in work or with their reply unsent; default 512. At the limit reading pauses
+	Visitor        *Visitor             // who else does the passes of loops that sleep; nil: nobody
 	Log            *slog.Logger         // default slog.Default
 	Fatal          func(error)          // the server died by itself: called once, on a goroutine of its own; default: panic
 

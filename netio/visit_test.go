@@ -110,3 +110,57 @@ func TestAVisitorClosesNothing(t *testing.T) {
 		t.Errorf("closed %d times in its own pass", closed)
 	}
 }
+
+// A goroutine that is no loop's pays visits, too, as long as it says that it is there.
+func TestAVisitorIsNoLoop(t *testing.T) {
+	s, _, idle, alarm := twoLoops()
+	var v Visitor
+	s.options.Visitor = &v
+	var done []string
+	v.Begin()
+	idle.post(func() {
+		done = append(done, "first")
+		idle.post(func() { done = append(done, "more of it") })
+	})
+	if len(done) != 0 {
+		t.Error("done before the visitor came")
+	}
+	v.End()
+	if len(done) != 2 || alarm.woken != 0 {
+		t.Errorf("done %q, woken %d times", done, alarm.woken)
+	}
+
+	v.Begin()
+	v.Begin() // a second goroutine
+	idle.post(func() { done = append(done, "of either") })
+	v.End()
+	if len(done) != 3 {
+		t.Error("the first who ends leaves it to the other")
+	}
+	idle.post(func() { done = append(done, "of the one who is left") })
+	v.End()
+	if len(done) != 4 || alarm.woken != 0 {
+		t.Errorf("done %q, woken %d times", done, alarm.woken)
+	}
+	idle.post(func() {})
+	if alarm.woken != 1 {
+		t.Errorf("no visitor is there, and it was woken %d times", alarm.woken)
+	}
+}
+
+// A visitor does not become everybody's loop: what is asked for without end is left to the loops.
+func TestAVisitorLeaves(t *testing.T) {
+	s, busy, idle, _ := twoLoops()
+	var v Visitor
+	s.options.Visitor = &v
+	done := 0
+	var back, forth func()
+	back = func() { done++; busy.post(forth) }
+	forth = func() { done++; idle.post(back) }
+	v.Begin()
+	idle.post(back)
+	v.End()
+	if done == 0 || done > 2*maxRounds {
+		t.Errorf("%d done", done)
+	}
+}

@@ -12,6 +12,8 @@ type FlusherOptions struct {
 	Rest  func(job func()) // runs a flush that nobody waits for, one after the other; nil: Go
 	Later func(job func()) // runs job about LazyAfter from now: `replicated` flushes in the background
 	Clock func() int64     // nanoseconds, to tell how long flushes take; nil: it stands still
+	Begin func()           // a flush is over, and those who waited for it are told now ...
+	End   func()           // ... and have been
 }
 
 // LazyAfter is how long a batch of a `replicated` topic may stay unflushed before its flush begins, in milliseconds. What D8 promises is 50.
@@ -41,6 +43,9 @@ func NewFlusher(o FlusherOptions) *Flusher {
 	}
 	if o.Clock == nil {
 		o.Clock = func() int64 { return 0 }
+	}
+	if o.Begin == nil || o.End == nil {
+		o.Begin, o.End = func() {}, func() {}
 	}
 	f := &Flusher{o: o}
 	f.flushLazy = f.runLazy

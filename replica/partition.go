@@ -361,14 +361,15 @@ func (p *Partition) FlushSoon() {
 	p.flushUnlocked(start)
 }
 
-// flush is the partition's one outstanding fdatasync. It runs off the loops and carries all that was appended before it begins.
+// flush is the partition's one outstanding fdatasync. It runs off the loops and carries all that was appended before it begins. The log notes it only
+// when those who waited have been told.
 func (p *Partition) flush() {
 	p.mu.Lock()
 	p.mu.again, p.mu.unflushed = false, 0
 	p.mu.Unlock()
 
 	began := p.flusher.o.Clock()
-	_, err := p.log.Flush()
+	_, err := p.log.Sync()
 	p.flusher.took.Observe(p.flusher.o.Clock() - began)
 
 	var wake woken
@@ -387,8 +388,13 @@ func (p *Partition) flush() {
 	if more {
 		p.queueFlush() // behind the other dirty partitions
 	}
+	p.flusher.o.Begin()
 	done.finish()
 	wake.fire()
+	p.flusher.o.End()
+	if err == nil {
+		_ = p.log.NoteSync() // if that fails, the engine has taken the directory offline
+	}
 }
 
 func (p *Partition) wakeAllLocked(wake *woken) {
