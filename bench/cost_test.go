@@ -14,7 +14,7 @@ func BenchmarkBatch(b *testing.B) {
 		b.Run("send/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				one := ts.take()
+				one := ts.take(0)
 				if _, err := one.ready(&shipment{producerID: -1, stamp: stamp{run: 7, sequence: int64(i)}}, &seal); err != nil {
 					b.Fatal(err)
 				}

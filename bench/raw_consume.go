@@ -241,6 +241,7 @@ func (k *readLink) verify(c arrival, now time.Duration) {
 		if b.Control() {
 			continue
 		}
+		t.batch(b)
 		k.it.Reset(b, record.Limits{})
 		for k.it.Next() {
 			r := k.it.Record()

@@ -70,8 +70,11 @@ type flight struct {
 func newSendLoop(r *run, c *collector, number int) (*sendLoop, error) {
 	w := r.words.numbered(r.spec.Seed, number)
 	s := &sendLoop{run: r, rec: c.recorder(produceKind, serviceKind, slipKind), workload: w}
-	s.stock, s.keys = newTemplates(r.spec, r.place.topic, w), newKeyStock(r.spec, w)
+	s.keys = newKeyStock(r.spec, w)
 	var err error
+	if s.stock, err = newTemplates(r.spec, r.place.topic, r.id, w); err != nil {
+		return nil, err
+	}
 	s.loop, err = newLoop(r.clock)
 	return s, err
 }
@@ -289,14 +292,17 @@ func (k *sendLink) room() bool {
 func (k *sendLink) ship(partition int32, due, now time.Duration) int64 {
 	p := k.sender
 	n := p.spec.BatchRecords
-	t := p.stock.take()
 	k.correlation++
 	first := p.book.sent(partition, n)
+	t := p.stock.take(first)
 	s := &p.shipment
 	*s = shipment{
 		correlation: k.correlation, partition: partition, now: p.clock.unixMs(now), keys: s.keys,
 		stamp:      stamp{run: p.id, producer: p.book.producer, sequence: first, due: due},
 		producerID: p.producerID, producerEpoch: p.producerEpoch, sequence: int32((first - p.base[partition]) & 0x7fffffff),
+	}
+	if t.packed {
+		s.producerEpoch, s.sequence = int16(p.book.producer), int32(first)
 	}
 	frame, err := t.ready(s, &p.seal)
 	if err != nil {

@@ -118,7 +118,9 @@ func Run(ctx context.Context, s Setup, spec Spec) (res *Result, err error) {
 	for g := range r.spec.Groups {
 		var group []*tracker
 		for p, offset := range r.place.starts {
-			group = append(group, newTracker(g, int32(p), r.id, r.spec.Producers, offset))
+			t := newTracker(g, int32(p), r.id, r.spec.Producers, offset)
+			t.packed = r.spec.packedRecords()
+			group = append(group, t)
 		}
 		r.trackers = append(r.trackers, group)
 	}

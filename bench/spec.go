@@ -26,7 +26,7 @@ type Spec struct {
 	Size         string        `json:"size"`          // bytes of a value: N, lognormal:MEDIAN:SIGMA, file:PATH (one size a line, drawn at random)
 	Keys         string        `json:"keys"`          // none, uniform:N, zipf:N:S
 	Entropy      float64       `json:"entropy"`       // 0 to 1: the share of a value's bytes that is random, the rest repeats; see Result.Ratio for what codecs make of it
-	Codec        string        `json:"codec"`         // none, gzip, snappy, lz4, zstd
+	Codec        string        `json:"codec"`         // none, gzip, snappy, lz4, zstd. raw, read after, without keys: packed beforehand
 	Acks         string        `json:"acks"`          // all, 1, 0
 	Idempotent   bool          `json:"idempotent"`    // needs acks=all
 	BatchRecords int           `json:"batch_records"` // records of a batch. raw: exactly; they are due together. kgo: at most, and lingering may make fewer

@@ -18,6 +18,7 @@ type template struct {
 	records []templateRecord
 	payload int64     // bytes of keys and values
 	patched *patchSum // of large records: their checksum
+	packed  bool      // it is compressed, and nothing behind the header changes
 	codec   record.Codec
 	builder record.Builder // of the compressed batch
 	coded   []byte         // the frame with it
@@ -137,7 +138,7 @@ func (t *template) ready(s *shipment, seal *sealer) ([]byte, error) {
 	b := p[t.at.batch:]
 	be.PutUint64(b[batchBaseTimestamp:], uint64(s.now))
 	be.PutUint64(b[batchMaxTimestamp:], uint64(s.now))
-	if s.producerID >= 0 {
+	if s.producerID >= 0 || t.packed {
 		be.PutUint64(b[batchProducerID:], uint64(s.producerID))
 		be.PutUint16(b[batchProducerEpoch:], uint16(s.producerEpoch))
 		be.PutUint32(b[batchSequence:], uint32(s.sequence))
@@ -186,8 +187,9 @@ const produceTimeoutMs = 30_000
 // templates is a thread's stock, taken in turn: enough of them that sizes and bodies vary, few enough that they stay in the
 // processor's cache, as what a real producer has just written does.
 type templates struct {
-	list []*template
-	next int
+	list    []*template
+	next    int
+	records int64 // of a batch, when they are packed: then a batch's number says which
 }
 
 const (
@@ -196,18 +198,33 @@ const (
 	maxTemplates  = 1024
 )
 
-func newTemplates(s Spec, topic string, w *workload) *templates {
+func newTemplates(s Spec, topic string, run uint64, w *workload) (*templates, error) {
 	ts := &templates{}
 	values := newValues(s.Entropy, w.source)
+	if s.packed() {
+		ts.records = int64(s.BatchRecords)
+		for i := range packedBatches {
+			t := newTemplate(s, topic, w, values)
+			if err := t.pack(run, i); err != nil {
+				return nil, err
+			}
+			ts.list = append(ts.list, t)
+		}
+		return ts, nil
+	}
 	for bytes := 0; len(ts.list) < minTemplates || bytes < templateBytes && len(ts.list) < maxTemplates; {
 		t := newTemplate(s, topic, w, values)
 		bytes += len(t.frame)
 		ts.list = append(ts.list, t)
 	}
-	return ts
+	return ts, nil
 }
 
-func (ts *templates) take() *template {
+// take returns the template of the batch that begins with a producer's record of that number.
+func (ts *templates) take(first int64) *template {
+	if ts.records > 0 {
+		return ts.list[first/ts.records%int64(len(ts.list))]
+	}
 	t := ts.list[ts.next]
 	if ts.next++; ts.next == len(ts.list) {
 		ts.next = 0

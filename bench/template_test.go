@@ -17,7 +17,7 @@ func templatesOf(t testing.TB, s Spec) (*templates, Spec) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newTemplates(s, "topic", w), s
+	return must(newTemplates(s, "topic", 7, w))(t), s
 }
 
 // A batch is what a broker takes and what a consumer verifies, each time it is sent, however it is compressed.
@@ -43,7 +43,7 @@ func TestTemplateIsABatch(t *testing.T) {
 				ship.keys = w.keys.Draw(ship.keys, w.random)
 			}
 			ship.stamp = stamp{run: 7, producer: 4, sequence: books[4].sent(3, s.BatchRecords)}
-			one := ts.take()
+			one := ts.take(ship.stamp.sequence)
 			frame, err := one.ready(&ship, &seal)
 			if err != nil {
 				t.Fatal(err)
@@ -95,7 +95,7 @@ func TestSendingDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() {
 		ship.partition, ship.keys = d.batch(ship.keys[:0])
 		ship.producerID, ship.stamp = -1, stamp{run: 7, sequence: sequence}
-		one := ts.take()
+		one := ts.take(sequence)
 		frame, err := one.ready(&ship, &seal)
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,8 @@ type tracker struct {
 	partition int32
 	run       uint64
 	seal      sealer
+	packed    int64        // see packedRecords
+	header    packedHeader // when they are packed
 
 	producers  []progress // by producer
 	lastOffset int64
@@ -44,6 +46,9 @@ func (t *tracker) reached(now time.Duration, next, highWatermark int64) {
 // came takes a record; due is its due time when it is one of this run's that was not seen before.
 func (t *tracker) came(offset int64, key, value []byte) (due time.Duration, ok bool) {
 	st, intact := t.seal.open(key, value)
+	if intact && t.packed > 0 {
+		st, intact = t.unpacked(st, offset)
+	}
 	if !intact || st.run != t.run || st.producer < 0 || int(st.producer) >= len(t.producers) || st.sequence < 0 {
 		t.found.Corrupted++
 		t.found.example("group %d, partition %d, offset %d: this is no record that was sent (%d bytes of key, %d of value)", t.group, t.partition, offset, len(key), len(value))

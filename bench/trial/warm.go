@@ -51,7 +51,7 @@ func (s Suite) warm(ctx context.Context, t Subject) (Warmed, error) {
 		w.Windows = append(w.Windows, us)
 		w.judge()
 	}
-	for _, c := range []Cell{p1Big(), p3("zstd", 500)} {
+	for _, c := range []Cell{p1Big(), p3("zstd")} {
 		if _, err := one(c); err != nil {
 			return w, err
 		}
