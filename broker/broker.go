@@ -274,13 +274,9 @@ func (n *Node) listen() (err error) {
 	o := netio.Options{
 		MaxFrame:    n.config.Int("socket.request.max.bytes"),
 		IdleTimeout: n.config.Duration("connections.max.idle.ms"),
-		LocalCopy:   n.config.Int("millrace.fetch.local.copy.bytes"),
 		Visitor:     &n.visitor,
 		Log:         n.log,
 		Fatal:       n.options.Fatal,
-	}
-	if o.LocalCopy == 0 {
-		o.LocalCopy = -1
 	}
 	if budget := n.config.Int64("queued.max.request.bytes"); budget > 0 {
 		o.Budget = budget

@@ -186,19 +186,14 @@ func (a *acceptor) newConn(l *listener, nc *net.TCPConn) *Conn {
 	best.load.Add(1)
 	l.open.Add(1)
 	a.pick.Unlock()
-	c := &Conn{
+	return &Conn{
 		id:       s.lastID.Add(1)<<loopBits | uint64(best.index),
 		loop:     best,
 		listener: l,
 		local:    addrPort(nc.LocalAddr()),
 		remote:   addrPort(nc.RemoteAddr()),
-		inline:   inlineSlice,
 		fd:       -1,
 	}
-	if c.remote.Addr().IsLoopback() {
-		c.inline = max(inlineSlice, s.options.LocalCopy)
-	}
-	return c
 }
 
 // enrolment is a connection on its way to its loop.

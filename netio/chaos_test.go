@@ -315,12 +315,11 @@ func TestRepliesKeepOrderAndBytesInChaos(t *testing.T) {
 		mapped bool
 		change func(*Options)
 	}{
-		{"sendfile and mapping", vfs.OS, true, func(o *Options) { o.LocalCopy = inlineSlice }},
-		{"mapping alone", vfs.OS, true, nil},
+		{"sendfile and mapping", vfs.OS, true, nil},
 		{"sendfile alone", vfs.OS, false, nil},
 		{"no descriptor", vfs.NewMem(), false, nil},
 		{"small limits", vfs.OS, true, func(o *Options) {
-			o.LocalCopy, o.Loops, o.MaxQueued, o.flushBudget, o.maxQueuedBytes = 256<<10, 1, 3, 64<<10, 256
+			o.Loops, o.MaxQueued, o.flushBudget, o.maxQueuedBytes = 1, 3, 64<<10, 256
 		}},
 		{"small budget", vfs.OS, true, func(o *Options) { o.Budget = 12 << 20 }},
 	} {

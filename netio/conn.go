@@ -15,7 +15,6 @@ type Conn struct {
 	loop          *loop
 	listener      *listener
 	local, remote netip.AddrPort
-	inline        int // slices up to this many bytes are sent from the mapping
 	isClosed      atomic.Bool
 	entered       atomic.Bool // the loop has taken it over
 

@@ -11,10 +11,10 @@ import (
 
 // A file that somebody cuts while it is sent costs the connection, by either way, and nothing else.
 func TestAFileThatIsCutCostsOneConnection(t *testing.T) {
-	for name, local := range map[string]int{"mapping": 0, "sendfile": -1} {
+	for name, length := range map[string]int{"mapping": inlineSlice, "sendfile": 256 << 10} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			f := newFile(t, vfs.OS, dir, 256<<10, true)
+			f := newFile(t, vfs.OS, dir, length, true)
 			if err := os.Truncate(filepath.Join(dir, "file"), 8<<10); err != nil {
 				t.Fatal(err)
 			}
@@ -29,7 +29,7 @@ func TestAFileThatIsCutCostsOneConnection(t *testing.T) {
 					r.Send()
 				},
 				closed: func(_ *Conn, err error) { why <- err },
-			}, func(o *Options) { o.LocalCopy = local })
+			}, nil)
 			c, other := dial(t, s), dial(t, s)
 			c.send([]byte("file"))
 			c.expectClosed()

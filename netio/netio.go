@@ -57,7 +57,6 @@ type Options struct {
 	PerAddress     func(netip.Addr) int // most at a time from one client address, asked at each accept; nil: no limit
 	IdleTimeout    time.Duration        // a connection without traffic and without a request in work is closed; default 10 minutes, < 0 is never
 	Budget         int64                // bytes that frames and unsent replies of all connections may hold together; default 128 MiB. See budget.go for what may exceed it
-	LocalCopy      int                  // slices up to this many bytes go to a client on this machine from memory, not by sendfile; default 1 MiB, < 0: none
 	MaxQueued      int                  // requests of one connection in work or with their reply unsent; default 512. At the limit reading pauses
 	Visitor        *Visitor             // who else does the passes of loops that sleep; nil: nobody
 	Log            *slog.Logger         // default slog.Default
@@ -88,7 +87,6 @@ func (o Options) withDefaults() Options {
 	def(&o.Loops, runtime.GOMAXPROCS(0))
 	def(&o.MaxFrame, 100<<20)
 	def(&o.MaxQueued, 512)
-	def(&o.LocalCopy, 1<<20)
 	def(&o.flushBudget, 4<<20)
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = 10 * time.Minute

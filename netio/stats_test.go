@@ -46,14 +46,9 @@ func TestTookIsFromArrivalToDeparture(t *testing.T) {
 	}
 }
 
-// Slices are counted by the way they leave: large ones are the kernel's to send, to this machine only the largest.
+// Slices are counted by the way they leave: large ones are the kernel's to send.
 func TestSlicesAreCountedByPath(t *testing.T) {
-	t.Run("other machines", func(t *testing.T) { slicesByPath(t, 256<<10, func(o *Options) { o.LocalCopy = -1 }) })
-	t.Run("this machine", func(t *testing.T) { slicesByPath(t, 1<<20+1, nil) })
-}
-
-func slicesByPath(t *testing.T, large int, change func(*Options)) {
-	const small = 100
+	const small, large = inlineSlice, inlineSlice + 1
 	f := newFile(t, vfs.OS, t.TempDir(), large, true)
 	s, _ := serve(t, funcs{frame: func(_ *Conn, r *Reply) {
 		length := large
@@ -62,7 +57,7 @@ func slicesByPath(t *testing.T, large int, change func(*Options)) {
 		}
 		r.Insert(len(r.Buf), f.slice(0, length))
 		r.Send()
-	}}, change)
+	}}, nil)
 	c := dial(t, s)
 	for _, name := range []string{"large", "small"} {
 		c.send([]byte(name))
