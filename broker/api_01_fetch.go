@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/replica"
 	"github.com/millrace/millrace/wire"
 )
@@ -368,7 +369,7 @@ func (s *fetch) read(block bool) (wait int, cold, ready bool) {
 		s.bytes += n
 		left = max(left-n, 0)
 		minOne = false
-		if !block && !part.got.Hot && !part.got.Slice.Resident() {
+		if !block && !part.got.Hot && !part.got.Slice.Asked && !part.got.Slice.Resident() {
 			cold = true
 		}
 		if s.bytes < s.minBytes && part.p.Log().SegmentEnd(o.Offset) < part.got.Bound {
@@ -424,7 +425,7 @@ func (s *fetch) release() {
 
 func (part *fetchPart) release() {
 	part.got.Slice.Release()
-	part.got.Slice.Pin, part.got.Slice.Length = nil, 0
+	part.got.Slice = vfs.Slice{}
 }
 
 // answer sends what was read. On the loop.
@@ -455,7 +456,7 @@ func (s *fetch) answer() {
 		if got := &s.parts[i].got; got.Slice.Length > 0 {
 			r.Insert(s.holes[hole], got.Slice)
 			hole++
-			got.Slice.Pin, got.Slice.Length = nil, 0 // the reply's now
+			got.Slice = vfs.Slice{} // the reply's now
 		}
 	}
 	s.free()

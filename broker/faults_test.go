@@ -28,6 +28,7 @@ type faultyFS struct {
 	cold      atomic.Bool                   // no page of a mapping is in memory until it is read with ReadAt
 	asked     atomic.Pointer[func()]        // called once, at the next question whether a page is in memory
 	reads     atomic.Int64
+	questions atomic.Int64 // whether pages are in memory
 	syncs     atomic.Int64
 	heldSyncs atomic.Int64
 }
@@ -77,6 +78,7 @@ type faultyMapping struct {
 }
 
 func (m *faultyMapping) Resident(off, n int) bool {
+	m.fs.questions.Add(1)
 	if f := m.fs.asked.Swap(nil); f != nil {
 		(*f)()
 	}
@@ -372,5 +374,23 @@ func TestColdRangesAreWarmedOffTheLoop(t *testing.T) {
 	wantCode(t, got.ErrorCode, wire.None)
 	if got.Offset != 0 {
 		t.Errorf("the first record after the epoch is at %d", got.Offset)
+	}
+}
+
+// Whether records of old are in memory is asked once for a slice, by who looks for its first batch: a question costs 20 us for each MiB.
+func TestResidencyIsAskedOnce(t *testing.T) {
+	dir := t.TempDir()
+	n := startNodeIn(t, dir)
+	id := createTopic(t, n, "t", 1, "millrace.durability", "os")
+	fill(dial(t, n), "t", 0, "a", "b", "c")
+	stopNode(t, n)
+	fs := &faultyFS{FS: vfs.OS, word: ".log"}
+	n = tryStart(t, Options{DataDir: dir, FS: fs})
+	c := dial(t, n)
+	wantValues(t, c.fetch(fetchRequest(12, "t", id, 0, 0)), "a", "b", "c") // opens the log
+	before := fs.questions.Load()
+	wantValues(t, c.fetch(fetchRequest(12, "t", id, 0, 1)), "b", "c")
+	if got := fs.questions.Load() - before; got != 1 {
+		t.Errorf("asked %d times", got)
 	}
 }

@@ -63,7 +63,7 @@ func (s *Segment) Slice(offset, bound int64, maxBytes int, minOne, block bool) (
 		f.pin.Release()
 		return vfs.Slice{}, s.damage(err)
 	}
-	slice := vfs.Slice{Pin: f.pin, Position: start, Length: int(end - start)}
+	slice := vfs.Slice{Pin: f.pin, Position: start, Length: int(end - start), Asked: warm >= end}
 	if hot := f.hot(size); start < hot && warm < min(end, hot) {
 		cold := slice
 		cold.Length = int(min(end, hot) - start)

@@ -69,6 +69,7 @@ type Slice struct {
 	Pin      *Pin
 	Position int64 // in the file
 	Length   int
+	Asked    bool // the kernel has just said that all of it is in memory
 }
 
 // Release gives the reference back.
