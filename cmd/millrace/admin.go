@@ -15,6 +15,7 @@ import (
 type admin struct {
 	server *console.Server // nil: it is off
 	note   string          // why, when nobody has asked for that
+	taken  config.Listener // where something else listens, until blame has found out what
 }
 
 // listenAdmin opens the admin listener. Where it was set to be it has to be; a default port that something else has taken, or that
@@ -51,16 +52,33 @@ func listenAdmin(cfg *config.Config, log *slog.Logger) (*admin, error) {
 	case !errors.Is(err, syscall.EADDRINUSE):
 		return nil, &failure{exitFailed, "start", err.Error(), "millrace.admin.listener names another address, or off"}
 	}
-	by := "a process that cannot be seen from here"
-	if pid, command, ok := portHolder(at.Port); ok {
-		by = fmt.Sprintf("process %d (%s)", pid, command)
-	}
-	taken := fmt.Sprintf("port %d of the admin listener is taken by %s", at.Port, by)
 	if at.Asked {
-		return nil, &failure{exitFailed, "port_in_use", taken, "millrace.admin.listener names another address, or off"}
+		return nil, &failure{exitFailed, "port_in_use", taken(at.Port, holder(at.Port)), "millrace.admin.listener names another address, or off"}
 	}
-	log.Warn("no metrics and no health are served: the port of the admin listener is taken", "address", at.Address(), "by", by)
-	return &admin{note: taken + ": no metrics; millrace.admin.listener moves it"}, nil
+	return &admin{taken: at.Listener}, nil
+}
+
+// blame says who has the port that was to be the admin listener's. That takes a look at the open files of every process of the machine,
+// tens of milliseconds beside other servers: it is for when the broker serves.
+func (a *admin) blame(log *slog.Logger) {
+	if a.taken.Port == 0 {
+		return
+	}
+	by := holder(a.taken.Port)
+	a.note = taken(a.taken.Port, by) + ": no metrics; millrace.admin.listener moves it"
+	log.Warn("no metrics and no health are served: the port of the admin listener is taken", "address", a.taken.Address(), "by", by)
+	a.taken = config.Listener{}
+}
+
+func holder(port int) string {
+	if pid, command, ok := portHolder(port); ok {
+		return fmt.Sprintf("process %d (%s)", pid, command)
+	}
+	return "a process that cannot be seen from here"
+}
+
+func taken(port int, by string) string {
+	return fmt.Sprintf("port %d of the admin listener is taken by %s", port, by)
 }
 
 func (a *admin) address() string {

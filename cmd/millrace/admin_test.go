@@ -24,6 +24,10 @@ func TestTakenDefaultPortDoesNotStopTheBroker(t *testing.T) {
 	}
 	defer a.close()
 	a.stopping()
+	if a.note != "" {
+		t.Errorf("who has the port was looked for before the broker serves: %q", a.note)
+	}
+	a.blame(slog.New(slog.DiscardHandler))
 	if a.address() != "" || !strings.HasPrefix(a.note, "port 9644 of the admin listener is taken by ") {
 		t.Errorf("address %q, note %q", a.address(), a.note)
 	}

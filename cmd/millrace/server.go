@@ -91,6 +91,7 @@ func serve(ctx context.Context, f serverFlags, portSet bool, stderr *os.File) er
 			return errors.Join(err, shutdown(node, cfg))
 		}
 	}
+	admin.blame(log)
 	banner(stderr, cfg, node, admin, at)
 
 	select {
