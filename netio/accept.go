@@ -37,6 +37,7 @@ type listener struct {
 	addr    netip.AddrPort
 	reserve int // a descriptor, -1 when it is lost
 	open    atomic.Int64
+	local   *netip.AddrPort // of the connection accepted last: most are reached at the same
 }
 
 // raiseFileLimit raises the limit of open files as far as we may, and returns how many connections that leaves room for: log segments,
@@ -186,13 +187,18 @@ func (a *acceptor) newConn(l *listener, nc *net.TCPConn) *Conn {
 	best.load.Add(1)
 	l.open.Add(1)
 	a.pick.Unlock()
+	if local := addrPort(nc.LocalAddr()); l.local == nil || *l.local != local {
+		l.local = &local
+	}
+	remote := addrPort(nc.RemoteAddr())
 	return &Conn{
-		id:       s.lastID.Add(1)<<loopBits | uint64(best.index),
-		loop:     best,
-		listener: l,
-		local:    addrPort(nc.LocalAddr()),
-		remote:   addrPort(nc.RemoteAddr()),
-		fd:       -1,
+		id:         s.lastID.Add(1)<<loopBits | uint64(best.index),
+		loop:       best,
+		listener:   l,
+		local:      l.local,
+		remote:     remote.Addr(),
+		remotePort: remote.Port(),
+		fd:         -1,
 	}
 }
 
@@ -206,10 +212,10 @@ type enrolment struct {
 func (c *Conn) lost(err error) {
 	s := c.loop.server
 	s.refused.Add(1)
-	s.noise.warn("connection refused", "client", c.remote, "listener", c.listener.name, "err", err)
+	s.noise.warn("connection refused", "client", c.RemoteAddr(), "listener", c.listener.name, "err", err)
 	c.loop.load.Add(-1)
 	c.listener.open.Add(-1)
-	s.from.leave(c.remote.Addr())
+	s.from.leave(c.remote)
 	s.closedOne(1)
 }
 

@@ -148,13 +148,13 @@ func (b *budget) forget(c *Conn) {
 func (c *Conn) wait(need int64) {
 	c.waiting = true
 	c.pause()
-	c.loop.server.budget.queue(c, need, c.in.need > firstFrame)
+	c.loop.server.budget.queue(c, need, c.in.needs() > firstFrame)
 }
 
 // granted ends wait.
 func (c *Conn) granted(need int64, token bool) {
 	b := &c.loop.server.budget
-	if c.dead || need > 0 && c.in.need == 0 { // or half-closed since: the rest of the frame will not come, and it was dropped
+	if c.dead || need > 0 && c.in.needs() == 0 { // or half-closed since: the rest of the frame will not come, and it was dropped
 		c.waiting = false
 		b.give(need)
 		if token {
@@ -163,8 +163,10 @@ func (c *Conn) granted(need int64, token bool) {
 		return
 	}
 	c.waiting = false
-	c.in.granted += int(need)
-	c.in.token = c.in.token || token
+	if need > 0 {
+		c.in.parts.granted += int(need)
+		c.in.parts.token = c.in.parts.token || token
+	}
 	c.setReady()
 }
 

@@ -8,24 +8,23 @@ import (
 )
 
 // Conn is one connection. Its loop owns it: what is not said to be for any goroutine is for the loop's calls of Handler and for posted funcs.
+//
+// Most connections are idle most of the time: this is all the memory they take of netio, 256 bytes (size_test.go), and what only some need
+// they get when they need it.
 type Conn struct {
 	Context any // the handler's; loop only
 
-	id            uint64 // sequence number << loopBits | index of the loop
-	loop          *loop
-	listener      *listener
-	local, remote netip.AddrPort
-	isClosed      atomic.Bool
-	entered       atomic.Bool // the loop has taken it over
+	id         uint64 // sequence number << loopBits | index of the loop
+	loop       *loop
+	listener   *listener
+	local      *netip.AddrPort // shared with other connections
+	remote     netip.Addr
+	remotePort uint16
+	state      atomic.Uint32
 
 	// All below belongs to the loop.
-	fd   int
-	sock transport // nil once the transport has let go of the connection
-
-	in   inbound
-	out  outbound
-	held bool // by the handler
-
+	place    int32 // in the loop's list of connections
+	held     bool  // by the handler
 	paused   bool  // the transport has been told not to read
 	waiting  bool  // for the budget
 	draining bool  // no further frame is read; closes when the replies are gone
@@ -34,16 +33,27 @@ type Conn struct {
 	dead     bool  // Handler.Closed has been called
 	closing  bool  // on the loop's list of connections to close
 	ready    bool  // on the loop's list of connections to go on with
+	fd       int
+	sock     any // the transport's name for it; nil once the transport has let go of the connection
+	in       inbound
+	out      outbound
 	active   int64 // tick of the last traffic
 	since    int64 // tick at which draining, fin or half began
 	closeErr error
 }
 
-// transport is what a Conn needs from whatever reads its socket.
+// What state says.
+const (
+	accepted uint32 = iota
+	entered         // the loop has taken it over
+	closed          // Handler.Closed has been or is being called
+)
+
+// transport is whatever reads the sockets of a loop's connections.
 type transport interface {
-	pause() error  // no more bytes are fed until resume
-	resume() error //
-	close()        // leads to Conn.detached, at once
+	pause(*Conn) error  // no more bytes are fed until resume
+	resume(*Conn) error //
+	close(*Conn)        // leads to Conn.detached, at once
 }
 
 // ID is unique for the life of the server.
@@ -59,13 +69,13 @@ func (c *Conn) Loop() int { return c.loop.index }
 func (c *Conn) Now() int64 { return c.loop.time }
 
 // LocalAddr is the address the client reached.
-func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
+func (c *Conn) LocalAddr() netip.AddrPort { return *c.local }
 
 // RemoteAddr is the client's address.
-func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
+func (c *Conn) RemoteAddr() netip.AddrPort { return netip.AddrPortFrom(c.remote, c.remotePort) }
 
 // Closed says whether Handler.Closed has been or is being called. Any goroutine may ask.
-func (c *Conn) Closed() bool { return c.isClosed.Load() }
+func (c *Conn) Closed() bool { return c.state.Load() == closed }
 
 // Hold stops Frame calls for this connection until Unhold. What the client sends meanwhile fills one read buffer, then its own. Loop only.
 func (c *Conn) Hold() { c.held = true }
@@ -92,12 +102,12 @@ func (c *Conn) Close(err error) {
 }
 
 // opened is the first thing that happens to a connection on its loop.
-func (c *Conn) opened(fd int, sock transport) {
+func (c *Conn) opened(fd int, sock any) {
 	l := c.loop
 	c.fd, c.sock = fd, sock
 	c.active = l.tick
-	c.entered.Store(true)
-	l.conns[c.id] = c
+	c.state.Store(entered)
+	l.join(c)
 	l.idle.Store(false)
 	l.server.handler.Opened(c)
 	if l.draining {
@@ -127,7 +137,7 @@ func (c *Conn) destroy() {
 	switch {
 	case c.dead:
 	case c.sock != nil:
-		c.sock.close()
+		c.loop.transport.close(c)
 	default:
 		c.teardown(c.closeErr)
 	}
@@ -140,7 +150,7 @@ func (c *Conn) teardown(err error) {
 	}
 	l := c.loop
 	c.dead = true
-	c.isClosed.Store(true)
+	c.state.Store(closed)
 	if c.half {
 		if c.out.registered {
 			l.server.poll.remove(c)
@@ -148,13 +158,13 @@ func (c *Conn) teardown(err error) {
 		_ = unix.Close(c.fd) // nothing is left to be told
 	}
 	c.fd = -1
-	delete(l.conns, c.id)
+	l.leave(c)
 	l.server.budget.forget(c)
 	c.in.drop(c)
 	c.out.drop(c)
 	l.noteClosed(c, err)
 	l.server.handler.Closed(c, err)
-	l.server.from.leave(c.remote.Addr())
+	l.server.from.leave(c.remote)
 	l.server.closedOne(1)
 	l.load.Add(-1)
 	c.listener.open.Add(-1)
@@ -176,7 +186,7 @@ func (c *Conn) pause() {
 		return
 	}
 	c.paused = true
-	if err := c.sock.pause(); err != nil {
+	if err := c.loop.transport.pause(c); err != nil {
 		c.Close(err)
 	}
 }
@@ -187,7 +197,7 @@ func (c *Conn) resume() {
 	}
 	c.paused = false
 	c.in.mark(c) // the client could not send: its least speed counts from now
-	if err := c.sock.resume(); err != nil {
+	if err := c.loop.transport.resume(c); err != nil {
 		c.Close(err)
 	}
 }

@@ -6,17 +6,16 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net/netip"
 	"testing"
 )
 
 // nowhere is a transport, a waker and a peer that does not exist: frames are fed by hand.
-type nowhere struct{ c *Conn }
+type nowhere struct{}
 
-func (nowhere) wake()         {}
-func (nowhere) pause() error  { return nil }
-func (nowhere) resume() error { return nil }
-func (n nowhere) close()      { n.c.detached(nil) }
+func (nowhere) wake()              {}
+func (nowhere) pause(*Conn) error  { return nil }
+func (nowhere) resume(*Conn) error { return nil }
+func (nowhere) close(c *Conn)      { c.detached(nil) }
 
 // feedAll feeds a stream to a connection in pieces and returns the frames that come of it, and why it was closed, if it was.
 // Some frames hold the connection, some are kept: as their first byte says.
@@ -45,11 +44,11 @@ func feedAll(t testing.TB, stream []byte, piece func() int, maxFrame int) (frame
 	}
 	l := newLoop(s, 0)
 	s.loops = []*loop{l}
-	c := &Conn{id: 1 << loopBits, loop: l, listener: &listener{name: "feed"}, remote: netip.AddrPort{}, fd: -1}
-	l.waker = nowhere{c}
+	c := &Conn{id: 1 << loopBits, loop: l, listener: &listener{name: "feed"}, fd: -1}
+	l.waker, l.transport = nowhere{}, nowhere{}
 	s.open.Add(1)
 	l.begin()
-	c.opened(-1, nowhere{c})
+	c.opened(-1, nowhere{})
 	l.end()
 	feed := func(p []byte) {
 		l.beginEvent(c)

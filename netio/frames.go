@@ -16,21 +16,26 @@ import (
 //
 // Bytes that arrive while the connection is blocked go to the stash, and reading pauses: at most one read's worth per connection.
 type inbound struct {
+	parts      *parts // nil as long as all frames have come whole and were handled at once
+	bytes      int64  // received in all
+	sweptBytes int64  // at the last sweep
+	proven     int32  // the largest frame gathered so far
+	slow       int32  // sweeps in a row that found too little progress
+}
+
+// parts is what only a connection needs that has sent frames in parts, or faster than they were handled.
+type parts struct {
 	size    [sizeBytes]byte // a size that was cut in two
 	sizeLen int
 	need    int    // size of the frame being gathered; 0: none is
 	frame   []byte // its bytes so far; charged to the budget by capacity
 	token   bool   // it may exceed the budget
 	granted int    // bytes the budget has given that the frame has not used yet
-	proven  int    // the largest frame gathered so far
 
 	stash   []byte // charged
 	stashAt int    // what comes before has been handled
 
-	bytes               int64 // received in all
-	markBytes, markTick int64 // sweep.go: how many, and when, at the start of the progress window
-	sweptBytes          int64 // at the last sweep
-	slow                int   // sweeps in a row that found too little progress
+	markBytes, markTick int64 // sweep.go: bytes received, and when, at the start of the progress window
 }
 
 const (
@@ -48,7 +53,7 @@ func (c *Conn) feed(p []byte, more bool) {
 		return
 	}
 	c.active = c.loop.tick
-	if c.in.stash != nil || c.blocked() {
+	if c.in.stashed() || c.blocked() {
 		c.stash(p)
 		return
 	}
@@ -64,7 +69,7 @@ func (c *Conn) feed(p []byte, more bool) {
 	case c.dead || c.closing:
 	case len(p) > 0:
 		c.stash(p)
-	case c.in.need > 0 && !c.blocked():
+	case c.in.needs() > 0 && !c.blocked():
 		c.read(more)
 	}
 }
@@ -73,7 +78,8 @@ func (c *Conn) feed(p []byte, more bool) {
 func (c *Conn) parse(p []byte) []byte {
 	in := &c.in
 	for !c.closing && !c.dead {
-		if in.need > 0 && len(in.frame) == in.need {
+		a := in.parts
+		if a.whole() {
 			if c.blocked() {
 				return p
 			}
@@ -86,31 +92,32 @@ func (c *Conn) parse(p []byte) []byte {
 		if c.blocked() {
 			return p
 		}
-		if in.need > 0 {
-			if len(in.frame) == cap(in.frame) && !c.grow() {
+		if in.needs() > 0 {
+			if len(a.frame) == cap(a.frame) && !c.grow() {
 				return p
 			}
-			n := copy(in.frame[len(in.frame):min(cap(in.frame), in.need)], p)
-			in.frame = in.frame[:len(in.frame)+n]
+			n := copy(a.frame[len(a.frame):min(cap(a.frame), a.need)], p)
+			a.frame = a.frame[:len(a.frame)+n]
 			p = p[n:]
 			continue
 		}
 		var size int
-		if in.sizeLen == 0 && len(p) >= sizeBytes {
+		if (a == nil || a.sizeLen == 0) && len(p) >= sizeBytes {
 			size = int(int32(binary.BigEndian.Uint32(p)))
 			p = p[sizeBytes:]
 		} else {
-			if in.sizeLen == 0 {
+			a = in.have()
+			if a.sizeLen == 0 {
 				in.mark(c)
 			}
-			n := copy(in.size[in.sizeLen:], p)
-			in.sizeLen += n
+			n := copy(a.size[a.sizeLen:], p)
+			a.sizeLen += n
 			p = p[n:]
-			if in.sizeLen < sizeBytes {
+			if a.sizeLen < sizeBytes {
 				return nil
 			}
-			in.sizeLen = 0
-			size = int(int32(binary.BigEndian.Uint32(in.size[:])))
+			a.sizeLen = 0
+			size = int(int32(binary.BigEndian.Uint32(a.size[:])))
 		}
 		if limit := c.loop.server.options.MaxFrame; size < 0 || size > limit {
 			c.Close(&FrameSizeError{Size: size, Limit: limit})
@@ -121,7 +128,7 @@ func (c *Conn) parse(p []byte) []byte {
 			p = p[size:]
 			continue
 		}
-		in.need = size
+		in.have().need = size
 		in.mark(c)
 	}
 	return nil
@@ -164,58 +171,58 @@ func poison(frame []byte) {
 }
 
 func (c *Conn) dispatchGathered() {
-	in := &c.in
-	frame, need, token := in.frame, in.need, in.token
-	in.frame, in.need, in.token = nil, 0, false
-	if in.granted > 0 {
-		granted := in.granted
-		in.granted = 0
+	a := c.in.parts
+	frame, need, token := a.frame, a.need, a.token
+	a.frame, a.need, a.token = nil, 0, false
+	if a.granted > 0 {
+		granted := a.granted
+		a.granted = 0
 		c.loop.server.budget.give(int64(granted))
 	}
-	in.proven = max(in.proven, min(need, maxProven))
+	c.in.proven = max(c.in.proven, int32(min(need, maxProven)))
 	c.dispatch(frame[:need:need], frame, token)
 }
 
 // grow makes room for more of the frame. When it returns false the connection waits for the budget.
 func (c *Conn) grow() bool {
-	in, l := &c.in, c.loop
-	have := cap(in.frame)
-	want := min(in.need, max(2*have, firstFrame, in.proven))
+	a, l := c.in.parts, c.loop
+	have := cap(a.frame)
+	want := min(a.need, max(2*have, firstFrame, int(c.in.proven)))
 	size := bufferSize(want)
 	cost := size - have // the copy's double is not charged: it lasts for the copy
 	switch {
-	case in.granted >= cost:
-		extra := in.granted - cost
-		in.granted = 0
+	case a.granted >= cost:
+		extra := a.granted - cost
+		a.granted = 0
 		if extra > 0 {
 			l.server.budget.give(int64(extra))
 		}
-	case in.token:
+	case a.token:
 		l.server.budget.add(int64(cost))
-	case !l.server.budget.tryAdd(int64(cost), in.need > firstFrame):
+	case !l.server.budget.tryAdd(int64(cost), a.need > firstFrame):
 		c.wait(int64(cost))
 		return false
 	}
-	b := append(l.buffers.get(size), in.frame...)
+	b := append(l.buffers.get(size), a.frame...)
 	if have > 0 {
-		l.buffers.put(in.frame)
+		l.buffers.put(a.frame)
 	}
-	in.frame = b
+	a.frame = b
 	return true
 }
 
 // read reads more of the frame being gathered, straight into its buffer, and nothing beyond it.
 // End of file and errors are left to the transport: the socket reports them again.
 func (c *Conn) read(more bool) {
-	in := &c.in
-	if !more && in.need-len(in.frame) < readMin {
+	a := c.in.parts
+	if !more && a.need-len(a.frame) < readMin {
 		return
 	}
 	for room := readAtOnce; room > 0; {
-		if len(in.frame) == cap(in.frame) && !c.grow() {
+		if len(a.frame) == cap(a.frame) && !c.grow() {
 			return
 		}
-		to := in.frame[len(in.frame):min(cap(in.frame), in.need)]
+		to := a.frame[len(a.frame):min(cap(a.frame), a.need)]
 		n, err := unix.Read(c.fd, to)
 		if err == unix.EINTR {
 			continue
@@ -223,10 +230,10 @@ func (c *Conn) read(more bool) {
 		if n <= 0 {
 			return
 		}
-		in.bytes += int64(n)
+		c.in.bytes += int64(n)
 		c.loop.counters.bytesIn += int64(n)
-		in.frame = in.frame[:len(in.frame)+n]
-		if len(in.frame) == in.need {
+		a.frame = a.frame[:len(a.frame)+n]
+		if a.whole() {
 			c.parse(nil)
 			return
 		}
@@ -239,14 +246,14 @@ func (c *Conn) read(more bool) {
 
 // stash keeps bytes that cannot be handled now, and pauses reading.
 func (c *Conn) stash(p []byte) {
-	in, l := &c.in, c.loop
-	if old := in.stash; old != nil {
+	a, l := c.in.have(), c.loop
+	if old := a.stash; old != nil {
 		// Only when the transport feeds on after pause.
-		b := append(l.take(len(old)-in.stashAt+len(p)), old[in.stashAt:]...)
-		in.stash, in.stashAt = append(b, p...), 0
+		b := append(l.take(len(old)-a.stashAt+len(p)), old[a.stashAt:]...)
+		a.stash, a.stashAt = append(b, p...), 0
 		l.free(old)
 	} else {
-		in.stash, in.stashAt = append(l.take(len(p)), p...), 0
+		a.stash, a.stashAt = append(l.take(len(p)), p...), 0
 	}
 	c.pause()
 	c.overBudget()
@@ -257,21 +264,24 @@ func (c *Conn) goOn() {
 	if c.dead || c.closing || c.draining {
 		return
 	}
-	in := &c.in
-	rest := c.parse(in.stash[in.stashAt:])
+	var stash []byte
+	if a := c.in.parts; a != nil {
+		stash = a.stash[a.stashAt:]
+	}
+	rest := c.parse(stash)
 	if c.dead || c.closing {
 		return
 	}
-	if in.stash != nil {
+	if a := c.in.parts; c.in.stashed() {
 		if len(rest) > 0 {
-			in.stashAt = len(in.stash) - len(rest)
+			a.stashAt = len(a.stash) - len(rest)
 			if c.out.full {
 				c.setDirty() // flush sets ready when there is room again
 			}
 			return
 		}
-		c.loop.free(in.stash)
-		in.stash, in.stashAt = nil, 0
+		c.loop.free(a.stash)
+		a.stash, a.stashAt = nil, 0
 	}
 	switch {
 	case c.blocked():
@@ -282,34 +292,67 @@ func (c *Conn) goOn() {
 	}
 }
 
-// pending says whether a frame may still come of what has arrived.
-func (in *inbound) pending() bool {
-	return in.stash != nil || in.need > 0 && len(in.frame) == in.need
+// have makes parts where there are none.
+func (in *inbound) have() *parts {
+	if in.parts == nil {
+		in.parts = new(parts)
+	}
+	return in.parts
 }
 
-// partial says whether the client has begun a frame.
-func (in *inbound) partial() bool { return in.need > 0 || in.sizeLen > 0 }
+// whole says whether all of the gathered frame is there.
+func (a *parts) whole() bool { return a != nil && a.need > 0 && len(a.frame) == a.need }
 
-// mark begins a progress window.
-func (in *inbound) mark(c *Conn) { in.markBytes, in.markTick = in.bytes, c.loop.tick }
+// needs is the size of the frame being gathered; 0: none is.
+func (in *inbound) needs() int {
+	if in.parts == nil {
+		return 0
+	}
+	return in.parts.need
+}
+
+func (in *inbound) stashed() bool { return in.parts != nil && in.parts.stash != nil }
+
+// pending says whether a frame may still come of what has arrived.
+func (in *inbound) pending() bool { return in.stashed() || in.parts.whole() }
+
+// partial says whether the client has begun a frame.
+func (in *inbound) partial() bool {
+	return in.parts != nil && (in.parts.need > 0 || in.parts.sizeLen > 0)
+}
+
+// mark begins a progress window, for a client that has begun a frame.
+func (in *inbound) mark(c *Conn) {
+	if a := in.parts; a != nil {
+		a.markBytes, a.markTick = in.bytes, c.loop.tick
+	}
+}
 
 // memory is the memory the connection's input takes.
-func (in *inbound) memory() int64 { return int64(cap(in.frame) + cap(in.stash)) }
+func (in *inbound) memory() int64 {
+	if in.parts == nil {
+		return 0
+	}
+	return int64(cap(in.parts.frame) + cap(in.parts.stash))
+}
 
 // drop frees everything.
 func (in *inbound) drop(c *Conn) {
-	l := c.loop
-	if in.frame != nil {
-		l.free(in.frame)
+	l, a := c.loop, in.parts
+	*in = inbound{bytes: in.bytes}
+	if a == nil {
+		return
 	}
-	if in.stash != nil {
-		l.free(in.stash)
+	if a.frame != nil {
+		l.free(a.frame)
 	}
-	if in.granted > 0 {
-		l.server.budget.give(int64(in.granted))
+	if a.stash != nil {
+		l.free(a.stash)
 	}
-	if in.token {
+	if a.granted > 0 {
+		l.server.budget.give(int64(a.granted))
+	}
+	if a.token {
 		l.server.budget.putToken()
 	}
-	*in = inbound{bytes: in.bytes}
 }

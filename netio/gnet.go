@@ -100,7 +100,7 @@ func (e *engine) take(l *loop) error {
 		return fmt.Errorf("gnet %s does not keep its sockets where %s does, for which netio is written: %w", loadedGnet(), gnetVersion, err)
 	}
 	e.loops = append(e.loops, g)
-	l.waker = g
+	l.waker, l.transport = g, g
 	return nil
 }
 
@@ -138,7 +138,7 @@ func (e enrolment) follow() {
 	case <-e.c.loop.ended:
 		// Whether it has taken the connection over is settled now.
 	}
-	if r.Err == nil && !e.c.entered.Load() {
+	if r.Err == nil && e.c.state.Load() == accepted {
 		r.Err = errors.New("the event loop could not watch the socket, or has ended") // gnet closes it and says nothing
 	}
 	if r.Err != nil {
@@ -146,11 +146,15 @@ func (e enrolment) follow() {
 	}
 }
 
+// nowhereIP takes the place of addresses in what gnet keeps of a connection.
+var nowhereIP = net.IPv4zero.To4()
+
 // enroll gives an accepted connection to a loop. The result comes on the channel; on success the loop owns a duplicate and nc is closed.
 func (e *engine) enroll(c *Conn, nc *net.TCPConn) (<-chan enrolled, error) {
 	for _, a := range []net.Addr{nc.LocalAddr(), nc.RemoteAddr()} {
 		if tcp, ok := a.(*net.TCPAddr); ok {
-			tcp.Zone = "" // gnet puts the bytes of the zone's name, which are not its own, into a pool of buffers when the connection closes
+			tcp.IP = nowhereIP // the Conn has it; as a slice it would keep alive what the kernel filled in at accept
+			tcp.Zone = ""      // gnet puts the bytes of the zone's name, which are not its own, into a pool of buffers when the connection closes
 		}
 	}
 	return e.loops[c.loop.index].handle.Enroll(gnet.NewContext(context.Background(), c), nc)
@@ -188,18 +192,14 @@ func (g *gnetLoop) watch(fd int, events uint32) error {
 	return nil
 }
 
-// gnetSocket is the transport of a connection.
-type gnetSocket struct {
-	conn gnet.Conn
-	loop *gnetLoop
-}
+// pause implements transport, as the next two do.
+func (g *gnetLoop) pause(c *Conn) error { return g.watch(c.fd, 0) }
 
-func (s gnetSocket) pause() error  { return s.loop.watch(s.conn.Fd(), 0) }
-func (s gnetSocket) resume() error { return s.loop.watch(s.conn.Fd(), unix.EPOLLIN|unix.EPOLLPRI) }
+func (g *gnetLoop) resume(c *Conn) error { return g.watch(c.fd, unix.EPOLLIN|unix.EPOLLPRI) }
 
-func (s gnetSocket) close() {
-	if err := s.loop.handle.Close(s.conn); err != nil { // leads to OnClose
-		s.loop.loop.server.log.Error("close of a connection", "err", err)
+func (g *gnetLoop) close(c *Conn) {
+	if err := g.handle.Close(c.sock.(gnet.Conn)); err != nil { // leads to OnClose
+		g.loop.server.log.Error("close of a connection", "err", err)
 	}
 }
 
@@ -212,7 +212,7 @@ type events struct {
 func (e *events) OnOpen(conn gnet.Conn) ([]byte, gnet.Action) {
 	if c, ok := conn.Context().(*Conn); ok {
 		c.loop.beginEvent(c)
-		c.opened(conn.Fd(), gnetSocket{conn, e.server.engine.loops[c.loop.index]})
+		c.opened(conn.Fd(), conn)
 		c.loop.end()
 	}
 	return nil, gnet.None

@@ -17,9 +17,11 @@ import (
 type loop struct {
 	server *Server
 	index  int
-	waker  waker         // set by startEngine
 	load   atomic.Int64  // connections given to it
 	ended  chan struct{} // closed when it has ended by itself
+
+	waker     waker // set by startEngine
+	transport transport
 
 	inbox struct {
 		sync.Mutex
@@ -34,8 +36,9 @@ type loop struct {
 
 	turn       sync.Mutex // held for a pass. All below belongs to who holds it
 	away       bool       // that is a visitor, not the loop's own goroutine
-	conns      map[uint64]*Conn
-	visits     []*loop // to be paid at the end of the pass
+	conns      []*Conn
+	armed      map[uint64]*Conn // those that are registered with poll, by id
+	visits     []*loop          // to be paid at the end of the pass
 	spare      []item
 	dirty      []*Conn // with finished replies to send
 	ready      []*Conn // that may go on with what has arrived
@@ -82,7 +85,7 @@ type item struct {
 }
 
 func newLoop(s *Server, index int) *loop {
-	l := &loop{server: s, index: index, conns: map[uint64]*Conn{}, ended: make(chan struct{})}
+	l := &loop{server: s, index: index, armed: map[uint64]*Conn{}, ended: make(chan struct{})}
 	l.sweepFunc = l.sweep
 	l.idle.Store(true)
 	return l
@@ -254,7 +257,7 @@ func (l *loop) handle(items []item) {
 		case it.visit != nil:
 			l.visits = append(l.visits, it.visit)
 		default:
-			if c := l.conns[it.id]; c != nil { // else it has closed since
+			if c := l.armed[it.id]; c != nil { // else it has closed since
 				c.writable(it.events)
 			}
 		}
@@ -321,7 +324,7 @@ func (l *loop) finished(r *Reply) {
 	err := r.err
 	if r.outcome != aborted {
 		if err = r.seal(); err != nil {
-			l.server.log.Error("reply too large", "client", c.remote, "err", err)
+			l.server.log.Error("reply too large", "client", c.RemoteAddr(), "err", err)
 		}
 	}
 	if err != nil || r.outcome == aborted {
@@ -334,6 +337,20 @@ func (l *loop) finished(r *Reply) {
 		c.out.full = true
 	}
 	c.setDirty()
+}
+
+// join takes a connection into the list.
+func (l *loop) join(c *Conn) {
+	c.place = int32(len(l.conns))
+	l.conns = append(l.conns, c)
+}
+
+// leave takes it out: the last takes its place.
+func (l *loop) leave(c *Conn) {
+	end := len(l.conns) - 1
+	last := l.conns[end]
+	last.place, l.conns[c.place], l.conns[end] = c.place, last, nil
+	l.conns = l.conns[:end]
 }
 
 // newReply takes a slot at the end of the connection's order.
@@ -406,7 +423,8 @@ func (l *loop) cut() {
 func (l *loop) bury() {
 	l.turn.Lock() // there may be a visitor
 	defer l.turn.Unlock()
-	for _, c := range l.conns { // half-closed ones: their transport did not close them
+	for len(l.conns) > 0 { // half-closed ones: their transport did not close them
+		c := l.conns[0]
 		c.out.cut = true
 		c.closing, c.closeErr = true, ErrShutdown
 		c.teardown(ErrShutdown)

@@ -100,8 +100,8 @@ func (c *Conn) overdue() error {
 	case c.half && now-c.since > s.ticks(halfCloseTimeoutSeconds*time.Second):
 		return ErrSlow
 	}
-	if c.in.partial() && !c.paused && !c.half && now-c.in.markTick > s.ticks(s.options.progressWindow) {
-		if c.in.bytes-c.in.markBytes < progressBytes {
+	if c.in.partial() && !c.paused && !c.half && now-c.in.parts.markTick > s.ticks(s.options.progressWindow) {
+		if c.in.bytes-c.in.parts.markBytes < progressBytes {
 			return ErrSlow
 		}
 		c.in.mark(c)
@@ -140,7 +140,7 @@ func (l *loop) noteClosed(c *Conn, err error) {
 	if quiet(err) {
 		return
 	}
-	s.noise.warn("connection closed", "client", c.remote, "listener", c.listener.name, "err", err)
+	s.noise.warn("connection closed", "client", c.RemoteAddr(), "listener", c.listener.name, "err", err)
 }
 
 // quiet: clients come and go.

@@ -15,6 +15,7 @@ func twoLoops() (s *Server, busy, idle *loop, alarm *sleeper) {
 	s.loops = []*loop{busy, idle}
 	alarm = &sleeper{}
 	busy.waker, idle.waker = &sleeper{}, alarm
+	busy.transport, idle.transport = nowhere{}, nowhere{}
 	return s, busy, idle, alarm
 }
 
@@ -97,7 +98,7 @@ func TestAVisitorClosesNothing(t *testing.T) {
 	c := &Conn{id: 1<<loopBits | 1, loop: idle, listener: &listener{name: "visit"}, fd: -1}
 	s.open.Add(1)
 	idle.begin()
-	c.opened(-1, nowhere{c})
+	c.opened(-1, nowhere{})
 	idle.end()
 	busy.begin()
 	idle.post(func() { c.Close(ErrIdle) })

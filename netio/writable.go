@@ -55,6 +55,7 @@ func (p *poll) arm(c *Conn, events uint32) error {
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
 	c.out.registered = true
+	c.loop.armed[c.id] = c
 	return nil
 }
 
@@ -62,6 +63,7 @@ func (p *poll) arm(c *Conn, events uint32) error {
 func (p *poll) remove(c *Conn) {
 	_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, c.fd, nil) // it was registered
 	c.out.registered = false
+	delete(c.loop.armed, c.id)
 }
 
 // kick has a loop run another pass after it has looked at its sockets.
