@@ -119,10 +119,11 @@ func (s *produce) checkLater(ready func()) {
 }
 
 // A loop checks no more than checkOnLoop bytes of one request: about a millisecond of work. A compressed batch counts as what it may
-// decompress to there (record.Batch.Cheap).
+// decompress to there (record.Batch.Cheap), one of zstd as four: it takes as long.
 const (
 	checkOnLoop  = 4 << 20
 	cheapBatchIs = 64 << 10
+	zstdBatchIs  = 4 * cheapBatchIs
 )
 
 // prepare makes an item of each partition and finds its batch. slow: the check is work for a worker, not for a loop.
@@ -177,7 +178,11 @@ func (s *produce) prepare() (slow bool, err error) {
 			if it.config.HeaderOnly {
 				continue
 			}
-			if it.batch.Codec() != record.None {
+			switch it.batch.Codec() {
+			case record.None:
+			case record.Zstd:
+				work += zstdBatchIs
+			default:
 				work += cheapBatchIs
 			}
 			slow = slow || !it.batch.Cheap()

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -307,31 +308,34 @@ func TestHostileLargeColdRequests(t *testing.T) {
 
 // D17: what each batch alone would be little enough for a loop is not, all together.
 func TestHostileManyCheapBatchesAreCheckedByAWorker(t *testing.T) {
-	n := startNode(t)
-	id := createTopic(t, n, "t", 1, "millrace.durability", "os")
-	c := dial(t, n)
-	batch := batchOf(t, record.LZ4, string(make([]byte, 60<<10)))
-	checkers := func() int {
-		n.workers.check.mu.Lock()
-		defer n.workers.check.mu.Unlock()
-		return n.workers.check.started
-	}
-	req := produceRequest(9, -1, "t", id, 0, batch)
-	ask[*kmsg.ProduceResponse](c, req)
-	if checkers() != 0 {
-		t.Fatal("one small batch was given to a worker")
-	}
-	for range checkOnLoop / cheapBatchIs {
-		req.Topics[0].Partitions = append(req.Topics[0].Partitions, req.Topics[0].Partitions[0])
-	}
-	for i, p := range ask[*kmsg.ProduceResponse](c, req).Topics[0].Partitions {
-		wantCode(t, p.ErrorCode, wire.None)
-		if p.BaseOffset != int64(i)+1 {
-			t.Fatalf("batch %d at offset %d", i, p.BaseOffset)
-		}
-	}
-	if checkers() == 0 {
-		t.Errorf("%d bytes of frame that decompress to %d MiB were checked on the loop", len(c.frame(req)), len(req.Topics[0].Partitions)*60>>10)
+	for codec, most := range map[record.Codec]int{record.LZ4: checkOnLoop/cheapBatchIs - 1, record.Zstd: checkOnLoop/zstdBatchIs - 1} {
+		t.Run(codec.String(), func(t *testing.T) {
+			n := startNode(t)
+			id := createTopic(t, n, "t", 1, "millrace.durability", "os")
+			c := dial(t, n)
+			one := produceRequest(9, -1, "t", id, 0, batchOf(t, codec, string(make([]byte, 60<<10)))).Topics[0].Partitions
+			next := int64(0)
+			checkersAfter := func(batches int) int {
+				req := produceRequest(9, -1, "t", id, 0, nil)
+				req.Topics[0].Partitions = slices.Repeat(one, batches)
+				for i, p := range ask[*kmsg.ProduceResponse](c, req).Topics[0].Partitions {
+					wantCode(t, p.ErrorCode, wire.None)
+					if p.BaseOffset != next {
+						t.Fatalf("batch %d at offset %d, not %d", i, p.BaseOffset, next)
+					}
+					next++
+				}
+				n.workers.check.mu.Lock()
+				defer n.workers.check.mu.Unlock()
+				return n.workers.check.started
+			}
+			if checkersAfter(most) != 0 {
+				t.Errorf("%d small batches were given to a worker", most)
+			}
+			if checkersAfter(most+2) == 0 {
+				t.Errorf("%d batches that decompress to %d KiB were checked on the loop", most+2, (most+2)*60)
+			}
+		})
 	}
 }
 

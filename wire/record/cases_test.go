@@ -115,6 +115,16 @@ func zstded(p []byte, o ...zstd.EOption) []byte {
 	return w.EncodeAll(p, nil)
 }
 
+// zstdStreamed is a frame as of a stream: it says how wide its window is, by a number of the format, and not how much there is.
+func zstdStreamed(p []byte, window byte) []byte {
+	frame := zstded(p, zstd.WithEncoderCRC(false))
+	var h zstd.Header
+	if err := h.Decode(frame); err != nil {
+		panic(err)
+	}
+	return append(append(bytes.Clone(frame[:4]), 0, window), frame[h.HeaderSize:]...)
+}
+
 // edit changes a copy of a batch and makes its checksum right again.
 func edit(b Batch, f func(b Batch)) Batch {
 	b = bytes.Clone(b)

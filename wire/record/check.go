@@ -305,8 +305,9 @@ func (e *CheckError) add(code int16, index int32, why string) *CheckError {
 	return e
 }
 
-// Cheap tells whether Check may run on an event loop (D17): the records are not compressed, or are lz4 or snappy that inflate
-// to at most 64 KiB. It trusts nothing and takes less time than Check. b has come from Next.
+// Cheap tells whether Check may run on an event loop (D17): the records are not compressed, or are lz4, snappy or zstd that inflate
+// to at most 64 KiB; of zstd that does not declare its size a block of 128 KiB. It trusts nothing and takes less time than Check. b has
+// come from Next.
 func (b Batch) Cheap() bool {
 	switch b.Codec() {
 	case None:
@@ -315,7 +316,9 @@ func (b Batch) Cheap() bool {
 		return snappyCheap(b.Records(), cheapRaw)
 	case LZ4:
 		return lz4Cheap(b.Records(), cheapRaw)
-	case Gzip, Zstd:
+	case Zstd:
+		return zstdCheap(b.Records(), cheapRaw)
+	case Gzip:
 		return false
 	}
 	return true // no codec: refused at once

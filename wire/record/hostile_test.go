@@ -174,13 +174,24 @@ func TestCheap(t *testing.T) {
 		t.Fatal(len(fits), len(over))
 	}
 	small := wrapWith(t, None, 60<<10)
+	const window2MiB, window16MiB = 11 << 3, 14 << 3
+	streamed, o := wrap(Zstd, 2000, zstdStreamed(over, window2MiB)), limits()
+	if err := streamed.Check(&o); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		b    Batch
 		want bool
 	}{
 		"none of 1 MiB":             {wrapWith(t, None, 1<<20), true},
 		"gzip":                      {wrap(Gzip, 1000, gzipped(fits)), false},
-		"zstd":                      {wrap(Zstd, 1000, zstded(fits)), false},
+		"zstd":                      {wrap(Zstd, 1000, zstded(fits)), true},
+		"zstd above":                {wrap(Zstd, 2000, zstded(over)), false},
+		"zstd of unsaid size":       {streamed, true},
+		"zstd of two blocks":        {wrap(Zstd, 4000, zstdStreamed(records(4000), window2MiB)), false},
+		"zstd of two frames":        {wrap(Zstd, 1000, append(zstded(fits), zstded(fits)...)), false},
+		"zstd of a wide window":     {wrap(Zstd, 1000, zstdStreamed(fits, window16MiB)), false},
+		"no zstd":                   {wrap(Zstd, 1, []byte{1, 2, 3}), true},
 		"raw snappy":                {wrap(Snappy, 1000, s2.EncodeSnappy(nil, fits)), true},
 		"raw snappy above":          {wrap(Snappy, 2000, s2.EncodeSnappy(nil, over)), false},
 		"xerial":                    {wrap(Snappy, 1000, appendSnappy(nil, fits)), true},

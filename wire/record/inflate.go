@@ -18,10 +18,6 @@ const (
 	// defaultMaxRaw bounds the decompressed size of a batch when the caller sets none.
 	defaultMaxRaw = 64 << 20
 
-	// maxZstdWindow is what a streaming decoder keeps for back references: the format asks decoders to support 8 MiB. Only
-	// encoders at their highest levels declare more; those batches are held whole, one at a time, see inflateWhole.
-	maxZstdWindow = 8 << 20
-
 	// keptOutput is the largest buffer a pooled inflater keeps for codecs that cannot stream.
 	keptOutput = 1<<20 + 64<<10
 )
@@ -143,82 +139,6 @@ func (d *inflater) read(r io.Reader) []byte {
 		return nil
 	}
 	return d.buf[:n]
-}
-
-// nextZstd decodes what fits into the window at once, which is faster than a stream and needs no memory for back references;
-// what does not fit is begun again as a stream.
-func (d *inflater) nextZstd() []byte {
-	if d.stream {
-		return d.read(d.zstd)
-	}
-	var h zstd.Header
-	if d.err = h.Decode(d.src); d.err != nil {
-		return nil
-	}
-	if d.zstd == nil {
-		// One block at a time on the caller's goroutine: no goroutines hide behind it, and dropping it is enough.
-		d.zstd, d.err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxMemory(maxZstdWindow), zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecodeAllCapLimit(true))
-		if d.err != nil {
-			return nil
-		}
-	}
-	if h.WindowSize > maxZstdWindow {
-		return d.inflateWhole()
-	}
-	if !h.HasFCS || h.FrameContentSize <= windowSize {
-		p, err := d.zstd.DecodeAll(d.src, d.buf[:0:windowSize])
-		if err == nil {
-			d.oneShot = true
-			return p
-		}
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-			d.err = err
-			return nil
-		}
-	}
-	d.stream = true
-	d.in.Reset(d.src)
-	if d.err = d.zstd.Reset(&d.in); d.err != nil {
-		return nil
-	}
-	return d.read(d.zstd)
-}
-
-// wholeZstd serves batches whose window is beyond maxZstdWindow. It has one decoder, so that one batch at a time may hold as
-// much memory as its limit allows.
-var wholeZstd = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(1<<31), zstd.WithDecodeAllCapLimit(true))
-})
-
-var wholeZstdTurn sync.Mutex
-
-func (d *inflater) inflateWhole() []byte {
-	whole, err := wholeZstd()
-	if err != nil {
-		d.err = err
-		return nil
-	}
-	wholeZstdTurn.Lock()
-	defer wholeZstdTurn.Unlock()
-	// The capacity is the limit. It grows with the output, not with what the frame says of itself.
-	for size := int64(4 << 20); ; size *= 4 {
-		size = min(size, d.maxRaw)
-		p, err := whole.DecodeAll(d.src, make([]byte, 0, size))
-		if err == nil {
-			d.oneShot = true
-			return p
-		}
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-			d.err = err
-			return nil
-		}
-		if size == d.maxRaw {
-			d.err = errRawTooLarge
-			return nil
-		}
-	}
 }
 
 // hold returns room for n bytes: the window, or a buffer kept for that.
