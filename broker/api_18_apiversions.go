@@ -50,11 +50,7 @@ func (n *Node) handleAPIVersions(c *call) {
 const minMetadataVersion = 7
 
 func (n *Node) fillAPIVersions(resp *wire.ApiVersionsResponse, im *meta.Image, version int16) {
-	for i := range apis {
-		a := &apis[i]
-		k := resp.AddAPIKey()
-		k.Key, k.MinVersion, k.MaxVersion = a.key, a.advertMin, a.max
-	}
+	resp.APIKeys = advertised // of all replies: it is only read
 	if version < 3 {
 		return
 	}

@@ -22,8 +22,9 @@ const apiVersionsKey = wire.KeyApiVersions
 // apis is every API this broker serves and advertises, by ascending key. An API is in it with Kafka 4.4's whole range of versions or not at all.
 // apiByKey points into it; keys that are not served are nil.
 var (
-	apis     []api
-	apiByKey [128]*api
+	apis       []api
+	apiByKey   [128]*api
+	advertised []wire.ApiVersionsResponseAPIKey // what ApiVersions says of each, as long as the process lives
 )
 
 // The table is filled here, not in its declaration, because the handler of ApiVersions reads it.
@@ -72,6 +73,7 @@ func init() {
 			a.maxBody = coldBody
 		}
 		apiByKey[a.key] = a
+		advertised = append(advertised, wire.ApiVersionsResponseAPIKey{Key: a.key, MinVersion: a.advertMin, MaxVersion: a.max})
 	}
 }
 

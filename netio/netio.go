@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,6 +68,8 @@ type Options struct {
 	pressureTime   time.Duration // how long one may sit on memory that others wait for; default 5 s
 	drainStall     time.Duration // how long Drain waits for a client that does not read; default 5 s
 	maxQueuedBytes int64         // bytes of one connection's unsent replies at which reading pauses; default 4 MiB
+	stormSize      int64         // connections that come or go in one stretch, after which memory is given back; default 1000
+	giveBack       func()        // gives it back; default debug.FreeOSMemory
 	flushBudget    int           // bytes after which one connection's sending lets others on the loop go first; default 4 MiB
 }
 
@@ -105,6 +108,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.maxQueuedBytes == 0 {
 		o.maxQueuedBytes = 4 << 20
+	}
+	if o.stormSize == 0 {
+		o.stormSize = stormSize
+	}
+	if o.giveBack == nil {
+		o.giveBack = debug.FreeOSMemory
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -168,6 +177,7 @@ type Server struct {
 	open    atomic.Int64 // connections accepted and not yet closed
 	from    addresses    // the same, by client address
 	refused atomic.Int64
+	storm   storm        // the ticker's
 	tick    atomic.Int64 // sweeps since the start: the clock of idle and slow connections
 	every   time.Duration
 	started time.Time

@@ -43,6 +43,7 @@ func (s *Server) runTicker() {
 		}
 		s.tick.Add(1)
 		s.noise.flush()
+		s.afterStorm()
 		for _, l := range s.loops {
 			if !l.idle.Load() && !l.sweeping.Swap(true) {
 				l.push(item{f: l.sweepFunc})
