@@ -39,14 +39,7 @@ func (l *Log) TruncateTo(offset int64) error {
 	}
 	l.view.Store(nil) // readers wait: their request to open waits for work
 	if err := l.truncate(o, offset); err != nil {
-		// The log in memory is not what lies on disk any more: the next use looks at the disk.
-		l.mu.Lock()
-		l.mu.o, l.mu.phase = nil, phaseUnknown
-		l.logEnd.Store(l.flushedTo.Load())
-		l.mu.Unlock()
-		l.dir.removeOpen(l)
-		o.abandon()
-		return l.fail(err)
+		return l.doubtful(o, err)
 	}
 	return nil
 }
@@ -127,6 +120,7 @@ func (l *Log) truncate(o *opened, offset int64) error {
 	o.producers.uncount() // readers still ask them until the new ones are there
 	l.mu.Unlock()
 	from, err := l.loadState(n, ls, offset, -1, -1)
+	n.epochs.truncateEnd(offset) // what follows may be of an earlier epoch than what was cut
 	if err == nil {
 		err = l.replaySegments(n, from, offset)
 	}
