@@ -384,19 +384,20 @@ func TestSnapshotsBoundTheLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%40 == 20 {
-			if err := n.q.log.Roll(); err != nil {
+			if err := n.q.voter.disk.log.Roll(); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	want := n.q.Image()
 	n.stop(true)
-	nexts, names, err := n.q.store.list()
-	if err != nil || len(names) != snapshotsKept {
-		t.Fatalf("snapshots %v, %v; %s", names, err, n.log.String())
+	list, err := n.q.voter.disk.store.list()
+	if err != nil || len(list) != snapshotsKept {
+		t.Fatalf("snapshots %v, %v; %s", list, err, n.log.String())
 	}
-	if start := n.q.log.LogStart(); start != nexts[1] {
-		t.Errorf("the log begins at %d, the older snapshot ends at %d", start, nexts[1])
+	names := []string{list[0].String(), list[1].String()}
+	if start := n.q.voter.disk.log.LogStart(); start != list[1].next {
+		t.Errorf("the log begins at %d, the older snapshot ends at %d", start, list[1].next)
 	}
 	entries, err := fs.ReadDir(folder(dataDir))
 	if err != nil {
@@ -405,7 +406,7 @@ func TestSnapshotsBoundTheLog(t *testing.T) {
 	below := 0
 	for _, e := range entries {
 		var base int64
-		if _, err := fmt.Sscanf(e.Name(), "%020d.log", &base); err == nil && strings.HasSuffix(e.Name(), ".log") && base <= nexts[1] {
+		if _, err := fmt.Sscanf(e.Name(), "%020d.log", &base); err == nil && strings.HasSuffix(e.Name(), ".log") && base <= list[1].next {
 			below++
 		}
 	}
@@ -634,20 +635,20 @@ func TestKafkasDirectoryIsRefused(t *testing.T) {
 }
 
 func TestSnapshotNames(t *testing.T) {
-	if name := snapshotName(12345); name != "00000000000000012345-0000000001.checkpoint" {
+	if name := (snapshotName{12345, 7}).String(); name != "00000000000000012345-0000000007.checkpoint" {
 		t.Error(name)
 	}
 	for name, want := range map[string]int64{
-		"00000000000000012345-0000000001.checkpoint":      12345,
-		"00000000000000012345-0000000001.checkpoint.part": 0,
+		"00000000000000012345-0000000007.checkpoint":      12345,
+		"00000000000000012345-0000000007.checkpoint.part": 0,
 		"00000000000000000000-0000000001.checkpoint":      0,
 		"leader-epoch-checkpoint":                         0,
 		"00000000000000000000.log":                        0,
 		"x.checkpoint":                                    0,
 	} {
-		next, ok := parseSnapshotName(name)
-		if ok != (want > 0) || ok && next != want {
-			t.Errorf("%s: %d %t", name, next, ok)
+		n, ok := parseSnapshotName(name)
+		if ok != (want > 0) || ok && n.next != want || ok && n.String() != name {
+			t.Errorf("%s: %v %t", name, n, ok)
 		}
 	}
 }

@@ -2,11 +2,11 @@ package quorum
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,92 +14,157 @@ import (
 
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/meta"
+	"github.com/millrace/millrace/wire/record"
 )
 
-// Snapshots lie beside the log's segments, under the names Kafka gives its own: the first offset that is not in it, and the term.
+// Snapshots lie beside the log's segments, under the names Kafka gives its own: the first offset that is not in it, and the term of the
+// entry before.
 //
-//	00000000000000012345-0000000001.checkpoint
+//	00000000000000012345-0000000007.checkpoint
 //
-// One is written under a name with ".part" behind, made durable, read back and compared, and only then gets its name.
+// One is written under a name with ".part" behind, made durable, read back and compared, and only then gets its name. It holds
+//
+//	| magic 8 | next 8 | term 8 | CRC-32C 4 of what lies before | the image's own snapshot, which has its own checksum |
+//
+// which is also what a voter sends to one that is too far behind. Older ones are the image's snapshot alone, of the one term there was.
 const (
 	snapshotSuffix = ".checkpoint"
 	partSuffix     = ".part"
+	snapshotMagic  = "MRQSNAP\x01" // the last byte is the version
+	snapshotHeader = 28
 	snapshotsKept  = 2
 )
+
+// firstTerm is the term of what was written before there were several voters.
+const firstTerm = 1
+
+// snapshot is an image and where in the log it stands: it is what the entries below next make of nothing.
+type snapshot struct {
+	next  int64 // the first offset it does not have; 0: of nothing
+	term  uint64
+	image *meta.Image
+}
+
+func (s snapshot) append(dst []byte) []byte {
+	at := len(dst)
+	dst = append(dst, snapshotMagic...)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(s.next))
+	dst = binary.BigEndian.AppendUint64(dst, s.term)
+	dst = binary.BigEndian.AppendUint32(dst, record.CRC32C(dst[at:]))
+	return s.image.AppendSnapshot(dst)
+}
+
+func decodeSnapshot(b []byte) (s snapshot, err error) {
+	if !bytes.HasPrefix(b, []byte(snapshotMagic)) {
+		s.image, err = meta.DecodeSnapshot(b)
+		if err == nil {
+			s.next, s.term = s.image.Index()+1, firstTerm
+		}
+		return s, err
+	}
+	if len(b) < snapshotHeader || record.CRC32C(b[:snapshotHeader-4]) != binary.BigEndian.Uint32(b[snapshotHeader-4:]) {
+		return s, errors.New("its header's checksum does not match")
+	}
+	s.next, s.term = int64(binary.BigEndian.Uint64(b[8:])), binary.BigEndian.Uint64(b[16:])
+	s.image, err = meta.DecodeSnapshot(b[snapshotHeader:])
+	return s, err
+}
 
 // snapshots are the snapshot files of one metadata log.
 type snapshots struct {
 	fs     vfs.FS
 	folder string
-	log    *slog.Logger
 }
 
 func folder(dir string) string { return filepath.Join(dir, Topic+"-0") }
 
-func snapshotName(next int64) string { return fmt.Sprintf("%020d-%010d%s", next, term, snapshotSuffix) }
-
-// parseSnapshotName returns the first offset that is not in the snapshot.
-func parseSnapshotName(name string) (next int64, ok bool) {
-	var leaderEpoch int32
-	if n, err := fmt.Sscanf(name, "%020d-%010d"+snapshotSuffix, &next, &leaderEpoch); n != 2 || err != nil {
-		return 0, false
-	}
-	return next, next > 0 && strings.HasSuffix(name, snapshotSuffix)
+// snapshotName is what a snapshot file's name says.
+type snapshotName struct {
+	next int64
+	term uint64
 }
 
-// list returns the snapshots, newest first, and removes what was left half written.
-func (s *snapshots) list() (nexts []int64, names []string, err error) {
+func (n snapshotName) String() string {
+	return fmt.Sprintf("%020d-%010d%s", n.next, n.term, snapshotSuffix)
+}
+
+func parseSnapshotName(name string) (n snapshotName, ok bool) {
+	if c, err := fmt.Sscanf(name, "%020d-%010d"+snapshotSuffix, &n.next, &n.term); c != 2 || err != nil {
+		return snapshotName{}, false
+	}
+	return n, n.next > 0 && strings.HasSuffix(name, snapshotSuffix)
+}
+
+// list returns the snapshots, newest first.
+func (s *snapshots) list() ([]snapshotName, error) {
 	entries, err := s.fs.ReadDir(s.folder)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
+		return nil, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	var names []snapshotName
+	for _, e := range entries { // in the order of their names, so of their offsets: these have a fixed width
+		if n, ok := parseSnapshotName(e.Name()); ok {
+			names = append(names, n)
+		}
+	}
+	slices.Reverse(names)
+	return names, nil
+}
+
+// makeFolder makes the folder, durably, of a log that has none yet.
+func (s *snapshots) makeFolder() error {
+	if err := s.fs.MkdirAll(s.folder, 0o755); err != nil {
+		return err
+	}
+	return s.fs.SyncDir(filepath.Dir(s.folder))
+}
+
+// clear removes what was left half written.
+func (s *snapshots) clear() error {
+	entries, err := s.fs.ReadDir(s.folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), snapshotSuffix+partSuffix) {
-			if err := s.fs.Remove(filepath.Join(s.folder, e.Name())); err != nil {
-				return nil, nil, err
-			}
-			continue
-		}
-		if _, ok := parseSnapshotName(e.Name()); ok {
-			names = append(names, e.Name())
+			err = errors.Join(err, s.fs.Remove(filepath.Join(s.folder, e.Name())))
 		}
 	}
-	slices.Sort(names) // the offset has a fixed width
-	slices.Reverse(names)
-	for _, name := range names {
-		next, _ := parseSnapshotName(name)
-		nexts = append(nexts, next)
-	}
-	return nexts, names, nil
+	return err
 }
 
-// load returns the newest image that can be read, the empty one when there is none, and what was wrong with the newer ones.
-func (s *snapshots) load() (im *meta.Image, size int64, damage []error, err error) {
-	nexts, names, err := s.list()
-	if err != nil {
-		return nil, 0, nil, err
+// load returns the newest snapshot that can be read, that of nothing when there is none, and what was wrong with the newer ones.
+func (s *snapshots) load() (newest snapshot, size int64, damage []error, err error) {
+	newest = snapshot{image: meta.Empty()}
+	if err := s.clear(); err != nil {
+		return newest, 0, nil, err
 	}
-	for i, name := range names {
-		b, err := s.read(name)
+	names, err := s.list()
+	if err != nil {
+		return newest, 0, nil, err
+	}
+	for _, name := range names {
+		b, err := s.read(name.String())
 		if err == nil && kafkas(b) {
-			return nil, 0, nil, ErrKafka
+			return newest, 0, nil, ErrKafka
 		}
+		var found snapshot
 		if err == nil {
-			im, err = meta.DecodeSnapshot(b)
+			found, err = decodeSnapshot(b)
 		}
-		if err == nil && im.Index()+1 != nexts[i] {
-			err = fmt.Errorf("its name says offset %d, its content %d", nexts[i], im.Index()+1)
+		if err == nil && (found.next != name.next || found.term != name.term) {
+			err = fmt.Errorf("its content is that of %s", snapshotName{found.next, found.term})
 		}
 		if err != nil {
-			damage = append(damage, fmt.Errorf("snapshot %s: %w", filepath.Join(s.folder, name), err))
+			damage = append(damage, fmt.Errorf("snapshot %s: %w", filepath.Join(s.folder, name.String()), err))
 			continue
 		}
-		return im, int64(len(b)), damage, nil
+		return found, int64(len(b)), damage, nil
 	}
-	return meta.Empty(), 0, damage, nil
+	return newest, 0, damage, nil
 }
 
 func (s *snapshots) read(name string) ([]byte, error) {
@@ -119,42 +184,42 @@ func (s *snapshots) read(name string) ([]byte, error) {
 	return b, nil
 }
 
-// write makes a snapshot of the image durable under its name, then removes those that are not kept. It returns the size, and the first
-// offset that the oldest snapshot kept does not have: the log below it has served its time.
-func (s *snapshots) write(im *meta.Image) (size, oldest int64, err error) {
-	b := im.AppendSnapshot(nil)
-	name := snapshotName(im.Index() + 1)
+// write makes a snapshot durable under its name, then removes those that are not kept. It returns the size, and the oldest one that is
+// kept: the log below it has served its time; none while there is no other to fall back to.
+func (s *snapshots) write(of snapshot) (size int64, oldest snapshotName, err error) {
+	b := of.append(nil)
+	name := snapshotName{of.next, of.term}.String()
 	if err := s.writePart(name+partSuffix, b); err != nil {
-		return 0, 0, err
+		return 0, oldest, err
 	}
 	back, err := s.read(name + partSuffix)
 	if err != nil {
-		return 0, 0, err
+		return 0, oldest, err
 	}
 	if !bytes.Equal(back, b) {
-		return 0, 0, fmt.Errorf("snapshot %s: what is read back is not what was written", name)
+		return 0, oldest, fmt.Errorf("snapshot %s: what is read back is not what was written", name)
 	}
 	if err := s.fs.Rename(filepath.Join(s.folder, name+partSuffix), filepath.Join(s.folder, name)); err != nil {
-		return 0, 0, err
+		return 0, oldest, err
 	}
 	if err := s.fs.SyncDir(s.folder); err != nil {
-		return 0, 0, err
+		return 0, oldest, err
 	}
-	nexts, names, err := s.list()
+	names, err := s.list()
 	if err != nil {
-		return 0, 0, err
+		return 0, oldest, err
 	}
 	for len(names) > snapshotsKept {
 		last := len(names) - 1
-		if err := s.fs.Remove(filepath.Join(s.folder, names[last])); err != nil {
-			return 0, 0, err
+		if err := s.fs.Remove(filepath.Join(s.folder, names[last].String())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, oldest, err
 		}
-		names, nexts = names[:last], nexts[:last]
+		names = names[:last]
 	}
-	if len(nexts) < snapshotsKept {
-		return int64(len(b)), 0, nil
+	if len(names) == snapshotsKept {
+		oldest = names[snapshotsKept-1]
 	}
-	return int64(len(b)), nexts[len(nexts)-1], nil
+	return int64(len(b)), oldest, nil
 }
 
 func (s *snapshots) writePart(name string, b []byte) error {
@@ -167,47 +232,4 @@ func (s *snapshots) writePart(name string, b []byte) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
-}
-
-type snapshotResult struct {
-	size, oldest int64
-	err          error
-}
-
-// maybeSnapshot starts writing a snapshot when enough of the log has come since the last one. An image much larger than the bounds waits
-// until as much log has come, so that the writing never exceeds what it saves. It is written on a goroutine of its own: the image is
-// immutable, and proposals go on meanwhile.
-func (q *Quorum) maybeSnapshot() {
-	due := q.since.bytes >= max(q.options.SnapshotBytes, q.snapshotBytes) || q.since.records >= q.options.SnapshotRecords && q.since.bytes >= q.snapshotBytes
-	if !due || q.snapshotDone != nil || q.dead != nil {
-		return
-	}
-	q.since.bytes, q.since.records = 0, 0
-	im, done := q.Image(), make(chan snapshotResult, 1)
-	q.snapshotDone = done
-	go func() {
-		var r snapshotResult
-		r.size, r.oldest, r.err = q.store.write(im)
-		done <- r
-	}()
-}
-
-// snapshotFinished cuts the log's beginning, once two snapshots stand for it. A snapshot that failed costs nothing but a longer replay.
-func (q *Quorum) snapshotFinished(r snapshotResult) {
-	q.snapshotDone = nil
-	if r.err != nil {
-		q.options.Log.Error("no snapshot of the metadata could be written; the log is kept instead", "err", r.err)
-		return
-	}
-	q.snapshotBytes = r.size
-	if r.oldest <= q.log.LogStart() || q.dead != nil {
-		return
-	}
-	if err := q.wait(func() error { return q.log.DeleteBefore(r.oldest) }); err != nil {
-		q.options.Log.Error("the metadata log's beginning could not be deleted", "err", err)
-		return
-	}
-	if _, err := q.log.Retain(q.options.Now(), q.Image().Index()+1); err != nil {
-		q.options.Log.Error("the metadata log's old segments could not be deleted", "err", err)
-	}
 }
