@@ -21,6 +21,13 @@ func metaSeeds() []meta.Record {
 		meta.ConfigRecord{Resource: meta.Resource{Type: meta.TopicResource, Name: "orders"}, Name: "retention.ms", Value: "1"},
 		meta.PartitionRecord{TopicID: id, Partition: meta.Partition{Replicas: []int32{1}, ISR: []int32{1}, Leader: 1}},
 		meta.PartitionChangeRecord{TopicID: id, Leader: meta.NoLeader, ISR: []int32{}, ELR: []int32{1}},
+		meta.PartitionRecord{TopicID: id, Number: 1, Partition: meta.Partition{Replicas: []int32{1, 2, 3}, ISR: []int32{1}, Leader: 1, LeaderEpoch: 2, LastUncleanEpoch: 2,
+			Recovering: true, Dirs: []wire.UUID{{1}, {}, {3}}, Reassignment: &meta.Reassignment{Adding: []int32{3}, Removing: []int32{2}}}},
+		meta.PartitionChangeRecord{TopicID: id, Number: 1, Leader: 2, Replicas: []int32{1, 3}, ISR: []int32{3}, Adding: []int32{}, Removing: []int32{},
+			Dirs: []wire.UUID{{1}, {3}}, Unclean: true},
+		meta.BrokerRegistrationRecord{Broker: meta.Broker{ID: 2, Epoch: 7, Incarnation: id, ShutdownOffset: 6, Directories: []wire.UUID{{2}}}},
+		meta.BrokerShutdownRecord{ID: 2, Epoch: 7},
+		meta.UnregisterBrokerRecord{ID: 2, Epoch: 7},
 		meta.ProducerIDsRecord{Broker: 1, BrokerEpoch: 2, Next: 1000},
 		meta.ConfigRecord{Resource: meta.Resource{Type: meta.BrokerResource}, Name: "a", Value: "b"},
 		meta.RemoveTopicRecord{ID: id})

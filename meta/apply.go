@@ -54,13 +54,14 @@ func (e *edit) apply(r Record, offset int64, rest []Record) error {
 		}
 		e.brokers = e.brokers.put(b.ID, &b)
 	case BrokerFenceRecord:
-		old := e.Broker(r.ID)
-		if old == nil || old.Epoch != r.Epoch {
-			return fmt.Errorf("no broker %d with epoch %d is registered", r.ID, r.Epoch)
+		return e.changeBroker(r.ID, r.Epoch, func(b *Broker) { b.Fenced = r.Fenced })
+	case BrokerShutdownRecord:
+		return e.changeBroker(r.ID, r.Epoch, func(b *Broker) { b.ShutdownOffset = offset })
+	case UnregisterBrokerRecord:
+		if _, err := e.registration(r.ID, r.Epoch); err != nil {
+			return err
 		}
-		b := *old
-		b.Fenced = r.Fenced
-		e.brokers = e.brokers.put(b.ID, &b)
+		e.brokers = e.brokers.remove(r.ID)
 	case ProducerIDsRecord:
 		if r.Next <= e.nextProducerID {
 			return fmt.Errorf("producer ids below %d are granted, cannot grant below %d", e.nextProducerID, r.Next)
@@ -82,6 +83,26 @@ func (e *edit) apply(r Record, offset int64, rest []Record) error {
 	default:
 		return fmt.Errorf("no rule for %T", r)
 	}
+	return nil
+}
+
+// registration returns the broker, provided that it is registered with that epoch.
+func (e *edit) registration(id int32, epoch int64) (*Broker, error) {
+	b := e.Broker(id)
+	if b == nil || b.Epoch != epoch {
+		return nil, fmt.Errorf("no broker %d with epoch %d is registered", id, epoch)
+	}
+	return b, nil
+}
+
+func (e *edit) changeBroker(id int32, epoch int64, change func(*Broker)) error {
+	old, err := e.registration(id, epoch)
+	if err != nil {
+		return err
+	}
+	b := *old
+	change(&b)
+	e.brokers = e.brokers.put(id, &b)
 	return nil
 }
 
@@ -155,8 +176,10 @@ func (e *edit) createPartition(r PartitionRecord) error {
 	if int(r.Number) != len(t.Partitions) {
 		return fmt.Errorf("partition %d of topic %s cannot follow partition %d", r.Number, t.Name, len(t.Partitions)-1)
 	}
-	p := r.Partition
-	p.Replicas, p.ISR, p.ELR, p.LastKnownELR = e.lists.share(p.Replicas), e.lists.share(p.ISR), e.lists.share(p.ELR), e.lists.share(p.LastKnownELR)
+	p := e.lists.shared(r.Partition)
+	if err := p.check(); err != nil {
+		return fmt.Errorf("partition %d of topic %s: %w", r.Number, t.Name, err)
+	}
 	t.Partitions = append(t.Partitions, p)
 	e.partitions++
 	return nil
@@ -171,19 +194,11 @@ func (e *edit) changePartition(r PartitionChangeRecord) error {
 	if p == nil {
 		return fmt.Errorf("topic %s has no partition %d", t.Name, r.Number)
 	}
-	if r.Leader != LeaderUnchanged {
-		p.Leader = r.Leader
-		p.LeaderEpoch++
+	next := e.lists.after(*p, &r)
+	if err := next.check(); err != nil {
+		return fmt.Errorf("partition %d of topic %s: %w", r.Number, t.Name, err)
 	}
-	for _, field := range []struct {
-		to   *[]int32
-		from []int32
-	}{{&p.Replicas, r.Replicas}, {&p.ISR, r.ISR}, {&p.ELR, r.ELR}, {&p.LastKnownELR, r.LastKnownELR}} {
-		if field.from != nil {
-			*field.to = e.lists.share(field.from)
-		}
-	}
-	p.PartitionEpoch++
+	*p = next
 	return nil
 }
 
@@ -277,32 +292,4 @@ func (e *edit) withSetting(m map[string]string, r ConfigRecord) map[string]strin
 	e.configBytes += settingSize(r.Name, r.Value)
 	m[r.Name] = r.Value
 	return m
-}
-
-// lists shares equal lists of broker ids, of which an image has few different ones in very many partitions.
-type lists struct {
-	last []int32 // most lists are like the one before
-	all  map[string][]int32
-	key  []byte
-}
-
-// share returns a list equal to l that others may hold too. Empty lists become nil: no image tells the two apart.
-func (s *lists) share(l []int32) []int32 {
-	if len(l) == 0 {
-		return nil
-	}
-	if slices.Equal(s.last, l) {
-		return s.last
-	}
-	s.key = appendIDs(s.key[:0], l)
-	known, ok := s.all[string(s.key)]
-	if !ok {
-		if s.all == nil {
-			s.all = map[string][]int32{}
-		}
-		known = slices.Clone(l)
-		s.all[string(s.key)] = known
-	}
-	s.last = known
-	return known
 }

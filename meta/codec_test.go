@@ -11,7 +11,11 @@ import (
 
 var testID = wire.UUID{0xde, 0x9d, 0xaa, 0x75, 0xe6, 0x9e, 0x4d, 0x3a, 0x99, 0xca, 0xca, 0x1b, 0xc2, 0x2c, 0x70, 0x91}
 
-const testIDHex = "de9daa75e69e4d3a99caca1bc22c7091"
+const (
+	testIDHex = "de9daa75e69e4d3a99caca1bc22c7091"
+	zeroIDHex = "00000000000000000000000000000000"
+	oneIDHex  = "00000000000000000000000000000001"
+)
 
 // The bytes of every record as they lie in logs: a change here needs a new record version.
 var goldenRecords = []struct {
@@ -35,6 +39,19 @@ var goldenRecords = []struct {
 	{FeatureLevelRecord{"metadata.version", 33}, "0900 106d657461646174612e76657273696f6e 42"},
 	{ClusterRecord{"abc"}, "0a00 03616263"},
 	{TailLostRecord{300}, "0b00 d804"},
+	{PartitionRecord{testID, 3, Partition{Replicas: []int32{1, 2, 3}, ISR: []int32{1}, Reassignment: &Reassignment{Adding: []int32{3}, Removing: []int32{2}},
+		Dirs: []wire.UUID{testID, {}, {15: 1}}, Leader: 1, LeaderEpoch: 4, PartitionEpoch: 5, LastUncleanEpoch: 3, Recovering: true}},
+		"0201 " + testIDHex + " 06 04020406 0202 00 00 02 08 0a 0206 0204 04" + testIDHex + zeroIDHex + oneIDHex + " 06 01"},
+	{PartitionRecord{testID, 0, Partition{Replicas: []int32{1}, ISR: []int32{1}, Leader: 1, LeaderEpoch: 1, LastUncleanEpoch: 1}},
+		"0201 " + testIDHex + " 00 0202 0202 00 00 02 02 00 00 00 00 02 00"},
+	{PartitionChangeRecord{TopicID: testID, Number: 1, Leader: 2, ISR: []int32{2}, ELR: []int32{}, Unclean: true},
+		"0301 " + testIDHex + " 02 04 00 0204 01 00 00 00 00 01 00"},
+	{PartitionChangeRecord{TopicID: testID, Number: 1, Leader: LeaderUnchanged, Replicas: []int32{4}, Adding: []int32{}, Removing: []int32{5}, Dirs: []wire.UUID{testID}, Recovered: true},
+		"0301 " + testIDHex + " 02 03 0208 00 00 00 01 020a 02" + testIDHex + " 00 01"},
+	{BrokerRegistrationRecord{Broker{ID: 1, Epoch: 7, Incarnation: testID, ShutdownOffset: 21, Directories: []wire.UUID{testID}}},
+		"0601 02 0e " + testIDHex + " 00 00 00 2a 02" + testIDHex},
+	{BrokerShutdownRecord{1, 77}, "0c00 02 9a01"},
+	{UnregisterBrokerRecord{1, 77}, "0d00 02 9a01"},
 }
 
 func TestRecordBytesAreGolden(t *testing.T) {
@@ -57,7 +74,7 @@ func TestGoldenRecordsHaveEveryKind(t *testing.T) {
 	for _, g := range goldenRecords {
 		seen[g.record.kind()] = true
 	}
-	for k := kindTopic; k <= kindTailLost; k++ {
+	for k := kindTopic; k <= kindUnregisterBroker; k++ {
 		if !seen[k] {
 			t.Errorf("no golden bytes of kind %d", k)
 		}
@@ -83,6 +100,8 @@ func TestUnknownRecordsAreRefused(t *testing.T) {
 		"kind":          "fe00",
 		"kind zero":     "0000",
 		"later version": "0a01 03616263",
+		"version 2":     "0302 " + testIDHex + " 02 03 00 0202 00 00 00 00 00 00 00",
+		"directories":   "0601 02 00 " + testIDHex + " 00 00 00 00 03" + testIDHex,
 		"flag":          "0700 02 9a01 02",
 		"int32":         "0700 8080808020 9a01 01",
 		"int16":         "0900 00 808008",

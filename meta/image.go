@@ -39,23 +39,35 @@ type Topic struct {
 
 // Partition is the state of one partition; immutable. Partitions with the same replicas share their lists.
 type Partition struct {
-	Replicas       []int32 // the first is the preferred leader
-	ISR            []int32 // the replicas that are in sync
-	ELR            []int32 // eligible leaders outside the ISR (KIP-966)
-	LastKnownELR   []int32
-	Leader         int32 // or NoLeader
-	LeaderEpoch    int32 // grows with every change of leader
-	PartitionEpoch int32 // grows with every change of any field
+	Replicas         []int32       // the first is the preferred leader
+	ISR              []int32       // the replicas that are in sync
+	ELR              []int32       // eligible leaders outside the ISR (KIP-966): they have all that was ever below the high watermark
+	LastKnownELR     []int32       // who led last, while nobody leads
+	Dirs             []wire.UUID   // of the log directory of each of Replicas, zero when unknown; nil when all are
+	Reassignment     *Reassignment // nil: none is going on
+	Leader           int32         // or NoLeader
+	LeaderEpoch      int32         // grows with every change of leader
+	PartitionEpoch   int32         // grows with every change of any field
+	LastUncleanEpoch int32         // leader epoch of the last unclean election, kept for ever; 0: there was none
+	Recovering       bool          // since an unclean election, until the leader says that it has recovered
+}
+
+// Reassignment is a change of replicas that waits for the new ones to be in sync. Until then Replicas are all of them, the old and the new.
+type Reassignment struct {
+	Adding   []int32 // were no replicas before
+	Removing []int32 // will be none afterwards
 }
 
 // Broker is one registered broker; immutable.
 type Broker struct {
-	ID          int32
-	Epoch       int64     // offset of the record that registered it
-	Incarnation wire.UUID // new with every start of the process
-	Endpoints   []Endpoint
-	Rack        string // "" when it has none
-	Fenced      bool   // registered, but leads nothing
+	ID             int32
+	Epoch          int64     // offset of the record that registered it
+	Incarnation    wire.UUID // new with every start of the process
+	Endpoints      []Endpoint
+	Rack           string // "" when it has none
+	Fenced         bool   // registered, but leads nothing
+	ShutdownOffset int64  // of the last record that told of its controlled shutdown; 0: it is in none
+	Directories    []wire.UUID
 }
 
 // Endpoint is where a broker listens. An empty Host means that the broker advertises the address a client reached.
@@ -159,6 +171,23 @@ func (t *Topic) Partition(p int32) *Partition {
 		return nil
 	}
 	return &t.Partitions[p]
+}
+
+// MinISR is how many replicas must be in sync for the high watermark to advance, where configured is the topic's min.insync.replicas: no more
+// than the partition has, those not counted that a reassignment adds. Leader and controller must agree on it, or the controller would call
+// eligible whom the leader no longer waits for.
+func (p *Partition) MinISR(configured int) int {
+	n := len(p.Replicas)
+	if p.Reassignment != nil {
+		n -= len(p.Reassignment.Adding)
+	}
+	return max(1, min(configured, n))
+}
+
+// active tells whether a broker with that id is registered and may lead and be in sync.
+func (im *Image) active(id int32) bool {
+	b := im.Broker(id)
+	return b != nil && !b.Fenced && b.ShutdownOffset == 0
 }
 
 // Endpoint returns the broker's endpoint on the listener of that name, or nil.

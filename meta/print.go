@@ -23,10 +23,19 @@ func Describe(r Record) string {
 		for _, f := range []struct {
 			name string
 			ids  []int32
-		}{{"replicas", r.Replicas}, {"isr", r.ISR}, {"elr", r.ELR}, {"lastKnownElr", r.LastKnownELR}} {
+		}{{"replicas", r.Replicas}, {"isr", r.ISR}, {"elr", r.ELR}, {"lastKnownElr", r.LastKnownELR}, {"adding", r.Adding}, {"removing", r.Removing}} {
 			if f.ids != nil {
 				fmt.Fprintf(&b, " %s=%v", f.name, f.ids)
 			}
+		}
+		if r.Dirs != nil {
+			fmt.Fprintf(&b, " dirs=%v", r.Dirs)
+		}
+		if r.Unclean {
+			b.WriteString(" unclean")
+		}
+		if r.Recovered {
+			b.WriteString(" recovered")
 		}
 		return b.String()
 	case RemoveTopicRecord:
@@ -40,6 +49,10 @@ func Describe(r Record) string {
 		return fmt.Sprintf("register %s", &r.Broker)
 	case BrokerFenceRecord:
 		return fmt.Sprintf("fence broker=%d epoch=%d fenced=%t", r.ID, r.Epoch, r.Fenced)
+	case BrokerShutdownRecord:
+		return fmt.Sprintf("shut down broker=%d epoch=%d", r.ID, r.Epoch)
+	case UnregisterBrokerRecord:
+		return fmt.Sprintf("unregister broker=%d epoch=%d", r.ID, r.Epoch)
 	case ProducerIDsRecord:
 		return fmt.Sprintf("producer ids broker=%d epoch=%d next=%d", r.Broker, r.BrokerEpoch, r.Next)
 	case FeatureLevelRecord:
@@ -97,7 +110,19 @@ func (p Partition) String() string {
 	if len(p.LastKnownELR) > 0 {
 		fmt.Fprintf(&b, " lastKnownElr=%v", p.LastKnownELR)
 	}
+	if p.Reassignment != nil {
+		fmt.Fprintf(&b, " adding=%v removing=%v", p.Reassignment.Adding, p.Reassignment.Removing)
+	}
 	fmt.Fprintf(&b, " leader=%d leaderEpoch=%d partitionEpoch=%d", p.Leader, p.LeaderEpoch, p.PartitionEpoch)
+	if p.LastUncleanEpoch != 0 {
+		fmt.Fprintf(&b, " lastUncleanEpoch=%d", p.LastUncleanEpoch)
+	}
+	if p.Recovering {
+		b.WriteString(" recovering")
+	}
+	if len(p.Dirs) > 0 {
+		fmt.Fprintf(&b, " dirs=%v", p.Dirs)
+	}
 	return b.String()
 }
 
@@ -111,8 +136,17 @@ func (br *Broker) String() string {
 	if br.Fenced {
 		b.WriteString(" fenced")
 	}
+	if br.ShutdownOffset != 0 {
+		fmt.Fprintf(&b, " shutdownOffset=%d", br.ShutdownOffset)
+	}
 	for _, e := range br.Endpoints {
 		fmt.Fprintf(&b, " %s://%s:%d", e.Name, e.Host, e.Port)
+	}
+	if !br.Incarnation.IsZero() {
+		fmt.Fprintf(&b, " incarnation=%s", br.Incarnation)
+	}
+	if len(br.Directories) > 0 {
+		fmt.Fprintf(&b, " dirs=%v", br.Directories)
 	}
 	return b.String()
 }

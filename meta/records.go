@@ -29,6 +29,11 @@ type PartitionChangeRecord struct {
 	ISR          []int32
 	ELR          []int32
 	LastKnownELR []int32
+	Adding       []int32
+	Removing     []int32
+	Dirs         []wire.UUID
+	Unclean      bool // the new leader may lack records that were acknowledged
+	Recovered    bool // the leader has done what an unclean election asks of it
 }
 
 // LeaderUnchanged in a PartitionChangeRecord leaves the leader and its epoch as they are.
@@ -57,6 +62,19 @@ type BrokerFenceRecord struct {
 	ID     int32
 	Epoch  int64 // of the registration it is about
 	Fenced bool
+}
+
+// BrokerShutdownRecord tells that a broker is about to stop. Its offset is what the other brokers must have applied before it may: then nobody
+// takes it for a leader any more. Every batch of leaderships that it hands over ends with one.
+type BrokerShutdownRecord struct {
+	ID    int32
+	Epoch int64
+}
+
+// UnregisterBrokerRecord removes a broker that will not come back.
+type UnregisterBrokerRecord struct {
+	ID    int32
+	Epoch int64
 }
 
 // TailLostRecord tells that a broker came back without the end of its logs: what it had not synced went with the page cache. Every
