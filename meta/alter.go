@@ -72,7 +72,7 @@ func AlterConfigs(im *Image, changes []ResourceChange, self int32, rules *Rules)
 		records = append(records, rs...)
 		results = append(results, result)
 	}
-	return records, results
+	return append(records, lowerMinISR(im, records, rules)...), results
 }
 
 func alterResource(im *Image, c *ResourceChange, self int32, rules *Rules, room *int) ([]Record, ResourceResult) {

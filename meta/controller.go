@@ -17,6 +17,7 @@ type Rules struct {
 	Partitions        int32                                   // num.partitions
 	ReplicationFactor int16                                   // default.replication.factor; as many as there are brokers when it is more
 	CheckConfig       func(overrides map[string]string) error // of a topic; nil: everything is allowed
+	Topic             func(im *Image, t *Topic) TopicRules    // nil: Kafka's defaults
 
 	// AlterConfigs only: all settings that a broker would have, or all brokers by default; and what a list begins as.
 	CheckBroker func(set map[string]string, oneBroker bool) error
@@ -278,7 +279,8 @@ func GrantProducerIDs(im *Image, broker int32, brokerEpoch int64) (rs []Record, 
 	return []Record{ProducerIDsRecord{Broker: broker, BrokerEpoch: brokerEpoch, Next: first + ProducerIDBlock}}, first, nil
 }
 
-// RegisterBroker registers a broker, or replaces the registration it had. Its epoch is the offset of the record.
+// RegisterBroker registers a broker that is alone, or replaces the registration it had: nobody else could lead, so it keeps what it leads and is not
+// fenced. In a cluster brokers join by BrokerRegistration. Its epoch is the offset of the record.
 func RegisterBroker(im *Image, b Broker) ([]Record, error) {
 	if b.ID < 0 {
 		return nil, fmt.Errorf("meta: %d is not a broker id", b.ID)

@@ -2,7 +2,6 @@ package meta
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/millrace/millrace/wire"
 )
@@ -29,84 +28,22 @@ func place(im *Image, t *NewTopic, rules *Rules, rand Rand) ([]Partition, TopicR
 	return placeSpread(im, partitions, factor, &share, rand)
 }
 
-// placeSpread places partitions with factor replicas each on the brokers there are.
+// placeSpread places partitions with factor replicas each on the brokers there are. Those that are about to stop get none.
 func placeSpread(im *Image, partitions, factor int, share *lists, rand Rand) ([]Partition, TopicResult) {
-	var active, fenced []*Broker
-	im.EachBroker(func(b *Broker) bool {
-		if b.Fenced {
-			fenced = append(fenced, b)
-		} else {
-			active = append(active, b)
-		}
-		return true
-	})
-	if len(active) == 0 {
+	s := newStripes(im)
+	if s.active == 0 {
 		return nil, refuse(wire.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): All brokers are currently fenced.", factor)
 	}
-	if registered := len(active) + len(fenced); factor > registered {
+	if factor > s.usable {
 		return nil, refuse(wire.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d "+
-			"cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", factor, factor, registered)
+			"cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", factor, factor, s.usable)
 	}
-	order, start := ring(active), rand()
+	s.begin(rand())
 	placed := make([]Partition, partitions)
 	for i := range placed {
-		placed[i] = newPartition(im, share.share(spread(order, fenced, start+uint64(i), factor)), share)
+		placed[i] = newPartition(im, share.share(s.place(factor)), share)
 	}
 	return placed, TopicResult{}
-}
-
-// ring puts brokers in an order in which neighbours lie in different racks, as far as the racks allow it.
-func ring(brokers []*Broker) []*Broker {
-	racks := map[string]int{}
-	depth := make(map[*Broker]int, len(brokers)) // how many of its rack come before it
-	for _, b := range brokers {
-		depth[b] = racks[b.Rack]
-		racks[b.Rack]++
-	}
-	if len(racks) < 2 {
-		return brokers
-	}
-	r := slices.Clone(brokers)
-	slices.SortStableFunc(r, func(a, b *Broker) int {
-		if d := depth[a] - depth[b]; d != 0 {
-			return d
-		}
-		return strings.Compare(a.Rack, b.Rack)
-	})
-	return r
-}
-
-// spread places the replicas of the nth partition: leaders go round the ring, and from round to round their followers begin one
-// broker further, so that no broker's partitions all have the same followers. Of the brokers left, one in the rack that has the
-// fewest replicas yet comes first. Fenced brokers serve only when there are not enough others.
-func spread(ring, fenced []*Broker, n uint64, factor int) []int32 {
-	count := uint64(len(ring))
-	first := n % count
-	replicas := make([]int32, 1, factor)
-	replicas[0] = ring[first].ID
-	if factor == 1 {
-		return replicas
-	}
-	used := map[string]int{ring[first].Rack: 1}
-	left := make([]*Broker, 0, count-1)
-	for k := range count - 1 {
-		left = append(left, ring[(first+1+(n/count+k)%(count-1))%count])
-	}
-	for len(replicas) < factor && len(left) > 0 {
-		best := 0
-		for i, b := range left {
-			if used[b.Rack] < used[left[best].Rack] {
-				best = i
-			}
-		}
-		replicas = append(replicas, left[best].ID)
-		used[left[best].Rack]++
-		left = slices.Delete(left, best, best+1)
-	}
-	for i := 0; len(replicas) < factor; i++ {
-		replicas = append(replicas, fenced[(n+uint64(i))%uint64(len(fenced))].ID)
-	}
-	return replicas
 }
 
 func placeByHand(im *Image, t *NewTopic) ([]Partition, TopicResult) {
@@ -162,14 +99,14 @@ func checkReplicas(im *Image, replicas []int32) TopicResult {
 	return TopicResult{}
 }
 
-// newPartition is a partition that nobody has written to yet: every replica that is not fenced is in sync, the first of them leads.
+// newPartition is a partition that nobody has written to yet: every replica whose broker is active is in sync, the first of them leads.
 func newPartition(im *Image, replicas []int32, share *lists) Partition {
-	fenced := func(id int32) bool { return im.Broker(id).Fenced }
-	isr := replicas
-	if slices.ContainsFunc(replicas, fenced) {
-		isr = share.share(slices.DeleteFunc(slices.Clone(replicas), fenced))
+	isr := share.share(pick(replicas, im.active))
+	dirs := make([]wire.UUID, len(replicas))
+	for i, id := range replicas {
+		dirs[i] = im.directory(id)
 	}
-	p := Partition{Replicas: replicas, ISR: isr, Leader: NoLeader}
+	p := Partition{Replicas: replicas, ISR: isr, Dirs: share.shareDirs(dirs), Leader: NoLeader}
 	if len(isr) > 0 {
 		p.Leader = isr[0]
 	}

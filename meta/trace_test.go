@@ -33,6 +33,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the traces print into thei
 //	grant 1 epoch=0                       producer ids; epoch is of the registration, that of the broker when left out
 //	image                                 prints all
 //	reload                                through a snapshot
+//
+// trace_cluster_test.go has those about several brokers.
 func TestTraces(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.trace")
 	if err != nil || len(files) == 0 {
@@ -69,7 +71,7 @@ func firstDifference(want, got string) string {
 }
 
 func runTrace(t *testing.T, script string) string {
-	tr := &tracer{t: t, image: Empty(), rand: rand.New(rand.NewPCG(4, 2)).Uint64}
+	tr := &tracer{t: t, image: Empty(), rand: rand.New(rand.NewPCG(4, 2)).Uint64, sessions: NewSessions(sessionTimeout, 0)}
 	if im, err := tr.image.Apply(Bootstrap("trace"), 0); err != nil {
 		t.Fatal(err)
 	} else {
@@ -84,16 +86,18 @@ func runTrace(t *testing.T, script string) string {
 		}
 		tr.out.Reset()
 		tr.block(strings.Split(input, "\n"))
-		fmt.Fprintf(&out, "%s\n----\n%s\n", input, tr.out.String())
+		fmt.Fprintf(&out, "%s\n----\n%s\n", input, short.Replace(tr.out.String()))
 	}
 	return strings.TrimRight(out.String(), "\n") + "\n"
 }
 
 type tracer struct {
-	t     *testing.T
-	image *Image
-	rand  Rand
-	out   bytes.Buffer
+	t        *testing.T
+	image    *Image
+	rand     Rand
+	out      bytes.Buffer
+	sessions *Sessions
+	now      int64
 }
 
 // refusedConfig stands for internal/config, which knows the settings.
@@ -120,7 +124,7 @@ func listConfig(kind ResourceType, name string) (def string, list, known bool) {
 }
 
 func (tr *tracer) block(lines []string) {
-	rules := &Rules{Partitions: 2, ReplicationFactor: 3, CheckConfig: refusedConfig, CheckBroker: refusedBroker, ListConfig: listConfig}
+	rules := &Rules{Partitions: 2, ReplicationFactor: 3, CheckConfig: refusedConfig, CheckBroker: refusedBroker, ListConfig: listConfig, Topic: traceTopicRules}
 	switch command := strings.Fields(lines[0])[0]; command {
 	case "create":
 		var topics []NewTopic
@@ -183,8 +187,11 @@ func (tr *tracer) block(lines []string) {
 		tr.results(results)
 		tr.apply(rs, nil)
 	default:
+		if tr.clusterBlock(lines, rules) {
+			return
+		}
 		for _, line := range lines {
-			tr.line(strings.Fields(line))
+			tr.line(strings.Fields(line), rules)
 		}
 	}
 }
@@ -252,13 +259,8 @@ func (tr *tracer) apply(rs []Record, err error) {
 	tr.image = im
 }
 
-func (tr *tracer) line(words []string) {
-	fields := map[string]string{}
-	for _, w := range words {
-		if k, v, ok := strings.Cut(w, "="); ok {
-			fields[k] = v
-		}
-	}
+func (tr *tracer) line(words []string, rules *Rules) {
+	fields := fieldsOf(words)
 	id := func() int32 { return int32(tr.number(words[1])) }
 	switch words[0] {
 	case "register":
@@ -320,7 +322,9 @@ func (tr *tracer) line(words []string) {
 		fmt.Fprintf(&tr.out, "%d bytes, same image %t\n", len(b), same)
 		tr.image = im
 	default:
-		tr.t.Fatalf("no command %q", words[0])
+		if !tr.clusterLine(words, fields, rules) {
+			tr.t.Fatalf("no command %q", words[0])
+		}
 	}
 }
 

@@ -1,0 +1,126 @@
+package meta
+
+import (
+	"slices"
+
+	"github.com/millrace/millrace/wire"
+)
+
+// Registration is how a broker asks to become part of the cluster.
+type Registration struct {
+	ClusterID string
+	Broker    Broker // ID, Incarnation, Endpoints, Rack, Directories; the rest is the controller's to say
+
+	// PreviousEpoch is the broker epoch of the last life that the log directory tells of, where it was synced before that life served; -1: of none. Intact
+	// says that nothing of that life is lost, because it ended cleanly or because the page cache has survived.
+	PreviousEpoch int64
+	Intact        bool
+}
+
+// BrokerRegistration decides on a broker that joins or comes back. A new incarnation begins a new broker epoch, the offset of its record, and is
+// fenced until a heartbeat shows that it has caught up. It is in no ISR any more; whether it is still eligible to lead depends on what it can prove to
+// have (KIP-966). The same incarnation that asks again keeps its epoch, so a request may be repeated.
+func BrokerRegistration(im *Image, s *Sessions, r *Registration, now int64, rules *Rules) ([]Record, error) {
+	if r.ClusterID != im.ClusterID() {
+		return nil, refused(wire.InconsistentClusterID, "Expected cluster ID %s, but got cluster ID %s", im.ClusterID(), r.ClusterID)
+	}
+	b := r.Broker
+	if b.ID < 0 || b.Incarnation.IsZero() {
+		return nil, refused(wire.InvalidRegistration, "Broker %d with incarnation %s: the id must not be negative, the incarnation not zero", b.ID, b.Incarnation)
+	}
+	was := im.Broker(b.ID)
+	again := was != nil && was.Incarnation == b.Incarnation
+	if was != nil && !again && was.ShutdownOffset == 0 && s.live(was, now) {
+		return nil, refused(wire.DuplicateBrokerRegistration, "Another broker is registered with that broker id. If the broker was recently restarted "+
+			"this should self-resolve once the heartbeat manager expires the broker's session.")
+	}
+	if err := checkDirectories(im, &b); err != nil {
+		return nil, err
+	}
+	if again {
+		b.Epoch, b.Fenced, b.ShutdownOffset = was.Epoch, was.Fenced, was.ShutdownOffset
+		if was.sameAs(&b) {
+			return nil, nil
+		}
+		return []Record{BrokerRegistrationRecord{b}}, nil
+	}
+	b.Epoch, b.Fenced, b.ShutdownOffset = 0, true, 0
+	return append(returns(im, was, r, rules), BrokerRegistrationRecord{b}), nil
+}
+
+func (b *Broker) sameAs(other *Broker) bool {
+	return b.Rack == other.Rack && slices.Equal(b.Endpoints, other.Endpoints) && slices.Equal(b.Directories, other.Directories)
+}
+
+// firstDirectory is the first directory id that is one: Kafka has reserved the 100 below it, as unassigned, lost and so on.
+var firstDirectory = wire.UUID{15: 100}
+
+func checkDirectories(im *Image, b *Broker) error {
+	if len(b.Directories) == 0 {
+		return refused(wire.InvalidRegistration, "No directories specified in request")
+	}
+	for i, dir := range b.Directories {
+		if compare(dir, firstDirectory) < 0 {
+			return refused(wire.InvalidRegistration, "Reserved directory ID in request")
+		}
+		if slices.Contains(b.Directories[:i], dir) {
+			return refused(wire.InvalidRegistration, "Duplicate directory ID in request")
+		}
+		var err error
+		im.EachBroker(func(other *Broker) bool {
+			if other.ID != b.ID && slices.Contains(other.Directories, dir) {
+				err = refused(wire.InvalidRegistration, "Broker %d is already registered with directory %s", other.ID, dir)
+			}
+			return err == nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// returns are the changes of the partitions that have a replica on a broker that comes back in a new incarnation. Whatever it was in sync with, it is
+// not now. It stays eligible where it has all that it ever acknowledged: with an intact directory everywhere, with that of its last life but perhaps not
+// all of it where nothing is acknowledged before it is synced. An older copy of the directory, or another one, has nothing that counts.
+func returns(im *Image, was *Broker, r *Registration, rules *Rules) []Record {
+	b := &r.Broker
+	same := was != nil && r.PreviousEpoch == was.Epoch
+	had := func(dir wire.UUID) bool { return slices.Contains(b.Directories, dir) }
+	replaced := was != nil && len(was.Directories) > 0 && !slices.ContainsFunc(was.Directories, had)
+	leave := leaves(im, b.ID)
+	directory := func(id int32) wire.UUID {
+		if id == b.ID && len(b.Directories) == 1 {
+			return b.Directories[0]
+		}
+		return im.directory(id)
+	}
+	return im.sweep(rules, noLimit, func(p *Partition) bool { return contains(p.Replicas, b.ID) }, func(c *change) {
+		leave(c)
+		c.directory = directory
+		c.wiped = replaced
+		if len(c.was.Dirs) > 0 {
+			if dir := c.was.Dirs[slices.Index(c.was.Replicas, b.ID)]; !dir.IsZero() {
+				c.wiped = !had(dir)
+			}
+		}
+		if c.wiped || !same || !r.Intact && !c.rules.Fsync {
+			c.lost = b.ID
+		}
+	})
+}
+
+// UnregisterBroker removes a broker that will not come back; should it, it comes as a new one. Its replicas stay assigned, and lead nothing.
+func UnregisterBroker(im *Image, id int32, rules *Rules) ([]Record, error) {
+	b := im.Broker(id)
+	if b == nil {
+		return nil, refused(wire.BrokerIDNotRegistered, "Broker ID %d is not currently registered", id)
+	}
+	leave := leaves(im, id)
+	counted := func(p *Partition) bool { return contains(p.ISR, id) || contains(p.ELR, id) }
+	rs := im.sweep(rules, noLimit, counted, func(c *change) {
+		leave(c)
+		c.lost = id
+	})
+	return append(rs, UnregisterBrokerRecord{id, b.Epoch}), nil
+}
