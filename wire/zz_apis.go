@@ -4,35 +4,39 @@ package wire
 
 // Keys of the APIs that have a definition.
 const (
-	KeyProduce                 int16 = 0
-	KeyFetch                   int16 = 1
-	KeyListOffsets             int16 = 2
-	KeyMetadata                int16 = 3
-	KeyOffsetCommit            int16 = 8
-	KeyOffsetFetch             int16 = 9
-	KeyFindCoordinator         int16 = 10
-	KeyJoinGroup               int16 = 11
-	KeyHeartbeat               int16 = 12
-	KeyLeaveGroup              int16 = 13
-	KeySyncGroup               int16 = 14
-	KeyDescribeGroups          int16 = 15
-	KeyListGroups              int16 = 16
-	KeyApiVersions             int16 = 18
-	KeyCreateTopics            int16 = 19
-	KeyDeleteTopics            int16 = 20
-	KeyDeleteRecords           int16 = 21
-	KeyInitProducerID          int16 = 22
-	KeyOffsetForLeaderEpoch    int16 = 23
-	KeyDescribeConfigs         int16 = 32
-	KeyAlterConfigs            int16 = 33
-	KeyDescribeLogDirs         int16 = 35
-	KeyCreatePartitions        int16 = 37
-	KeyDeleteGroups            int16 = 42
-	KeyIncrementalAlterConfigs int16 = 44
-	KeyOffsetDelete            int16 = 47
-	KeyDescribeCluster         int16 = 60
-	KeyConsumerGroupDescribe   int16 = 69
-	KeyDescribeTopicPartitions int16 = 75
+	KeyProduce                     int16 = 0
+	KeyFetch                       int16 = 1
+	KeyListOffsets                 int16 = 2
+	KeyMetadata                    int16 = 3
+	KeyOffsetCommit                int16 = 8
+	KeyOffsetFetch                 int16 = 9
+	KeyFindCoordinator             int16 = 10
+	KeyJoinGroup                   int16 = 11
+	KeyHeartbeat                   int16 = 12
+	KeyLeaveGroup                  int16 = 13
+	KeySyncGroup                   int16 = 14
+	KeyDescribeGroups              int16 = 15
+	KeyListGroups                  int16 = 16
+	KeyApiVersions                 int16 = 18
+	KeyCreateTopics                int16 = 19
+	KeyDeleteTopics                int16 = 20
+	KeyDeleteRecords               int16 = 21
+	KeyInitProducerID              int16 = 22
+	KeyOffsetForLeaderEpoch        int16 = 23
+	KeyDescribeConfigs             int16 = 32
+	KeyAlterConfigs                int16 = 33
+	KeyDescribeLogDirs             int16 = 35
+	KeyCreatePartitions            int16 = 37
+	KeyDeleteGroups                int16 = 42
+	KeyElectLeaders                int16 = 43
+	KeyIncrementalAlterConfigs     int16 = 44
+	KeyAlterPartitionReassignments int16 = 45
+	KeyListPartitionReassignments  int16 = 46
+	KeyOffsetDelete                int16 = 47
+	KeyDescribeCluster             int16 = 60
+	KeyUnregisterBroker            int16 = 64
+	KeyConsumerGroupDescribe       int16 = 69
+	KeyDescribeTopicPartitions     int16 = 75
 )
 
 // APIs is every API that has a definition, by ascending key.
@@ -61,9 +65,13 @@ var APIs = []API{
 	{Key: 35, Name: "DescribeLogDirs", Min: 1, Max: 5, Served: 1, Flexible: 2},
 	{Key: 37, Name: "CreatePartitions", Min: 0, Max: 3, Served: 0, Flexible: 2},
 	{Key: 42, Name: "DeleteGroups", Min: 0, Max: 3, Served: 0, Flexible: 2},
+	{Key: 43, Name: "ElectLeaders", Min: 0, Max: 2, Served: 0, Flexible: 2},
 	{Key: 44, Name: "IncrementalAlterConfigs", Min: 0, Max: 1, Served: 0, Flexible: 1},
+	{Key: 45, Name: "AlterPartitionReassignments", Min: 0, Max: 1, Served: 0, Flexible: 0},
+	{Key: 46, Name: "ListPartitionReassignments", Min: 0, Max: 0, Served: 0, Flexible: 0},
 	{Key: 47, Name: "OffsetDelete", Min: 0, Max: 0, Served: 0, Flexible: never},
 	{Key: 60, Name: "DescribeCluster", Min: 0, Max: 2, Served: 0, Flexible: 0},
+	{Key: 64, Name: "UnregisterBroker", Min: 0, Max: 0, Served: 0, Flexible: 0},
 	{Key: 69, Name: "ConsumerGroupDescribe", Min: 0, Max: 1, Served: 0, Flexible: 0},
 	{Key: 75, Name: "DescribeTopicPartitions", Min: 0, Max: 0, Served: 0, Flexible: 0},
 }

@@ -109,7 +109,7 @@ var names = map[string][]string{
 	"Assignment":                  {"MemberAssignment"},
 	"GroupState":                  {"State"},
 	"GroupEpoch":                  {"Epoch"},
-	"Responses":                   {"Resources"},
+	"Responses":                   {"Resources", "Topics"},
 	"LogDir":                      {"Dir"},
 	"PartitionSize":               {"Size"},
 	"IsFutureKey":                 {"IsFuture"},
@@ -117,6 +117,10 @@ var names = map[string][]string{
 	"GroupIDs":                    {"Groups"},
 	"ConfigOperation":             {"Op"},
 	"SubscribedTopicNames":        {"SubscribedTopics"},
+	"TopicPartitions":             {"Topics"},
+	"ReplicaElectionResults":      {"Topics"},
+	"PartitionResult":             {"Partitions"},
+	"PartitionID":                 {"Partition"},
 }
 
 // foreign are fields that only kmsg has: they belong to versions which Kafka 4 removed.

@@ -199,11 +199,35 @@ var Messages = []Message{
 		},
 	},
 	{
+		Key: 43, Name: "ElectLeaders", Min: 0, Max: 2, Views: false,
+		Request:  func() Request { return new(wire.ElectLeadersRequest) },
+		Response: func() any { return new(wire.ElectLeadersResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.ElectLeadersResponse).Append(version, dst), nil
+		},
+	},
+	{
 		Key: 44, Name: "IncrementalAlterConfigs", Min: 0, Max: 1, Views: false,
 		Request:  func() Request { return new(wire.IncrementalAlterConfigsRequest) },
 		Response: func() any { return new(wire.IncrementalAlterConfigsResponse) },
 		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
 			return r.(*wire.IncrementalAlterConfigsResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 45, Name: "AlterPartitionReassignments", Min: 0, Max: 1, Views: false,
+		Request:  func() Request { return new(wire.AlterPartitionReassignmentsRequest) },
+		Response: func() any { return new(wire.AlterPartitionReassignmentsResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.AlterPartitionReassignmentsResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 46, Name: "ListPartitionReassignments", Min: 0, Max: 0, Views: false,
+		Request:  func() Request { return new(wire.ListPartitionReassignmentsRequest) },
+		Response: func() any { return new(wire.ListPartitionReassignmentsResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.ListPartitionReassignmentsResponse).Append(version, dst), nil
 		},
 	},
 	{
@@ -220,6 +244,14 @@ var Messages = []Message{
 		Response: func() any { return new(wire.DescribeClusterResponse) },
 		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
 			return r.(*wire.DescribeClusterResponse).Append(version, dst), nil
+		},
+	},
+	{
+		Key: 64, Name: "UnregisterBroker", Min: 0, Max: 0, Views: false,
+		Request:  func() Request { return new(wire.UnregisterBrokerRequest) },
+		Response: func() any { return new(wire.UnregisterBrokerResponse) },
+		Append: func(r any, version int16, dst []byte) ([]byte, []int) {
+			return r.(*wire.UnregisterBrokerResponse).Append(version, dst), nil
 		},
 	},
 	{
@@ -242,11 +274,14 @@ var Messages = []Message{
 
 // nullable is every array and bytes of a request that may be null in some version.
 var nullable = map[string]bool{
-	"ProduceRequestPartition.Records":                  true,
-	"MetadataRequest.Topics":                           true,
-	"OffsetFetchRequest.Topics":                        true,
-	"OffsetFetchRequestGroup.Topics":                   true,
-	"DescribeConfigsRequestResource.ConfigurationKeys": true,
-	"DescribeLogDirsRequest.Topics":                    true,
-	"CreatePartitionsRequestTopic.Assignments":         true,
+	"ProduceRequestPartition.Records":                      true,
+	"MetadataRequest.Topics":                               true,
+	"OffsetFetchRequest.Topics":                            true,
+	"OffsetFetchRequestGroup.Topics":                       true,
+	"DescribeConfigsRequestResource.ConfigurationKeys":     true,
+	"DescribeLogDirsRequest.Topics":                        true,
+	"CreatePartitionsRequestTopic.Assignments":             true,
+	"ElectLeadersRequest.TopicPartitions":                  true,
+	"AlterPartitionReassignmentsRequestPartition.Replicas": true,
+	"ListPartitionReassignmentsRequest.Topics":             true,
 }
