@@ -42,6 +42,7 @@ func AlterPartition(im *Image, broker int32, brokerEpoch int64, changes []ISRCha
 	}
 	var rs []Record
 	results := make([]ISRResult, len(changes))
+	topics := rules.topics(im)
 	var known lists
 	type partition struct {
 		topic  wire.UUID
@@ -61,7 +62,7 @@ func AlterPartition(im *Image, broker int32, brokerEpoch int64, changes []ISRCha
 			continue
 		}
 		p := t.Partitions[ask.Partition]
-		c := newChange(im, t, ask.Partition, rules.topic(im, t))
+		c := newChange(im, t, ask.Partition, topics(t))
 		c.isr = pick(p.Replicas, func(id int32) bool { return ask.has(id) })
 		c.recovered = !ask.Recovering
 		if len(c.isr) == len(p.ISR) && covers(c.isr, p.ISR) { // the same in another order

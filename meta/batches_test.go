@@ -158,7 +158,7 @@ func TestLargeRequestsAreRefused(t *testing.T) {
 func TestTheEligibleOfAHigherSettingAreForgotten(t *testing.T) {
 	im, _ := large(t, 1)
 	id := im.TopicByName("large").ID
-	three := &Rules{Topic: func(*Image, *Topic) TopicRules { return TopicRules{MinISR: 3} }}
+	three := &Rules{Topics: sameRules(TopicRules{MinISR: 3})}
 	rs, _, err := AlterPartition(im, 1, im.Broker(1).Epoch, []ISRChange{{id, 0, 0, 0, []Member{{1, -1}}, false}}, three)
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +167,7 @@ func TestTheEligibleOfAHigherSettingAreForgotten(t *testing.T) {
 	if p := im.TopicByID(id).Partition(0); len(p.ELR) != 2 {
 		t.Fatalf("the other two are not eligible: %s", p)
 	}
-	one := &Rules{Topic: func(*Image, *Topic) TopicRules { return TopicRules{MinISR: 1} }}
+	one := &Rules{Topics: sameRules(TopicRules{MinISR: 1})}
 	if rs, err = FenceBroker(im, 1, im.Broker(1).Epoch, one); err != nil {
 		t.Fatal(err)
 	}
@@ -205,4 +205,9 @@ func BenchmarkFence10000Leaders(b *testing.B) {
 		}
 		mustApply(b, im, rs)
 	}
+}
+
+// sameRules are the same rules for all topics.
+func sameRules(r TopicRules) func(*Image) func(*Topic) TopicRules {
+	return func(*Image) func(*Topic) TopicRules { return func(*Topic) TopicRules { return r } }
 }

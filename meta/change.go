@@ -13,11 +13,12 @@ type TopicRules struct {
 	Fsync   bool // millrace.durability is fsync: no power cut takes what a replica has acknowledged
 }
 
-func (r *Rules) topic(im *Image, t *Topic) TopicRules {
-	if r.Topic == nil {
-		return TopicRules{MinISR: 1}
+// topics are the rules of all topics as an image has their settings.
+func (r *Rules) topics(im *Image) func(t *Topic) TopicRules {
+	if r.Topics == nil {
+		return func(*Topic) TopicRules { return TopicRules{MinISR: 1} }
 	}
-	return r.Topic(im, t)
+	return r.Topics(im)
 }
 
 // change is a change of a partition in the making. Its fields begin as the partition is; who wants a change sets some of them, and record works

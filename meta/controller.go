@@ -17,7 +17,7 @@ type Rules struct {
 	Partitions        int32                                   // num.partitions
 	ReplicationFactor int16                                   // default.replication.factor; as many as there are brokers when it is more
 	CheckConfig       func(overrides map[string]string) error // of a topic; nil: everything is allowed
-	Topic             func(im *Image, t *Topic) TopicRules    // nil: Kafka's defaults
+	Topics            func(im *Image) func(*Topic) TopicRules // as an image has their settings; nil: Kafka's defaults
 
 	// AlterConfigs only: all settings that a broker would have, or all brokers by default; and what a list begins as.
 	CheckBroker func(set map[string]string, oneBroker bool) error

@@ -29,35 +29,40 @@ const (
 )
 
 // ElectLeaders elects leaders because somebody asks for it (KIP-460): the preferred ones, or unclean ones where nobody leads, whatever the topic's
-// settings say. topics may be nil for all partitions; then those that need no election are left out of the results.
+// settings say. There is a result for each partition asked for, in their order. topics may be nil for all partitions; then those that need no election are
+// left out of the results.
 func ElectLeaders(im *Image, kind ElectionType, topics []TopicPartitions, rules *Rules) ([]Record, []PartitionResult, error) {
 	if kind != PreferredElection && kind != UncleanElection {
 		return nil, nil, refused(wire.InvalidRequest, "Unknown election type %d", kind)
 	}
 	var rs []Record
 	var results []PartitionResult
-	elect := func(of topicPartition) {
+	ruled := rules.topics(im)
+	elect := func(of topicPartition) PartitionResult {
 		result := PartitionResult{Topic: of.topic, Partition: of.partition}
-		rs, result.Code, result.Message = electLeader(im, kind, of, rules, rs)
-		if topics != nil || result.Code != wire.ElectionNotNeeded {
-			results = append(results, result)
-		}
+		rs, result.Code, result.Message = electLeader(im, kind, of, ruled, rs)
+		return result
 	}
 	if topics == nil {
 		im.EachTopic(func(t *Topic) bool {
 			for i := range t.Partitions {
-				elect(topicPartition{t.Name, int32(i)})
+				if result := elect(topicPartition{t.Name, int32(i)}); result.Code != wire.ElectionNotNeeded {
+					results = append(results, result)
+				}
 			}
 			return len(rs) <= MaxPartitionsPerRequest
 		})
 	}
-	done := map[topicPartition]bool{}
+	done := map[topicPartition]PartitionResult{}
 	for _, t := range topics {
 		for _, partition := range t.Partitions {
-			if of := (topicPartition{t.Topic, partition}); !done[of] {
-				done[of] = true
-				elect(of)
+			of := topicPartition{t.Topic, partition}
+			result, twice := done[of]
+			if !twice {
+				result = elect(of)
+				done[of] = result
 			}
+			results = append(results, result)
 		}
 	}
 	if len(rs) > MaxPartitionsPerRequest {
@@ -71,7 +76,7 @@ type topicPartition struct {
 	partition int32
 }
 
-func electLeader(im *Image, kind ElectionType, of topicPartition, rules *Rules, rs []Record) ([]Record, wire.Code, string) {
+func electLeader(im *Image, kind ElectionType, of topicPartition, topics func(*Topic) TopicRules, rs []Record) ([]Record, wire.Code, string) {
 	t := im.TopicByName(of.topic)
 	if t == nil {
 		return rs, wire.UnknownTopicOrPartition, fmt.Sprintf("No such topic as %s", of.topic)
@@ -81,9 +86,9 @@ func electLeader(im *Image, kind ElectionType, of topicPartition, rules *Rules, 
 	case p == nil:
 		return rs, wire.UnknownTopicOrPartition, fmt.Sprintf("No such partition as %s-%d", of.topic, of.partition)
 	case kind == PreferredElection && p.Leader == p.Replicas[0], kind == UncleanElection && p.Leader != NoLeader:
-		return rs, wire.ElectionNotNeeded, ""
+		return rs, wire.ElectionNotNeeded, wire.ElectionNotNeeded.Message()
 	}
-	c := newChange(im, t, of.partition, rules.topic(im, t))
+	c := newChange(im, t, of.partition, topics(t))
 	c.election = preferred
 	if kind == UncleanElection {
 		c.election = unclean
@@ -92,9 +97,9 @@ func electLeader(im *Image, kind ElectionType, of topicPartition, rules *Rules, 
 		return append(rs, r), wire.None, ""
 	}
 	if kind == PreferredElection {
-		return rs, wire.PreferredLeaderNotAvailable, ""
+		return rs, wire.PreferredLeaderNotAvailable, wire.PreferredLeaderNotAvailable.Message()
 	}
-	return rs, wire.EligibleLeadersNotAvailable, ""
+	return rs, wire.EligibleLeadersNotAvailable, wire.EligibleLeadersNotAvailable.Message()
 }
 
 // BalanceLeaders moves leaderships back to the preferred replicas that are in sync, as many as one decision should; more tells that there were more.

@@ -75,7 +75,7 @@ func (l *life) crash() {
 		n.intact, n.damage = false, max(n.damage, tail)
 		for _, id := range inOrder(n.logs) {
 			log, kept := n.logs[id], 0
-			if t := l.im.TopicByID(id.topic); t != nil && l.rules.topic(l.im, t).Fsync {
+			if t := l.im.TopicByID(id.topic); t != nil && traceRules(l.im, t).Fsync {
 				kept = n.synced[id]
 			}
 			n.logs[id] = slices.Clip(log[:kept+l.r.IntN(len(log)-kept+1)])

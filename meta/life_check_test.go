@@ -103,7 +103,7 @@ func (l *life) changed(what string, old *Image, r PartitionChangeRecord) {
 		if is.LastUncleanEpoch != is.LeaderEpoch || !is.Recovering {
 			l.fail("%v is led unclean, and does not say so", id)
 		}
-		if t := l.im.TopicByID(r.TopicID); !l.rules.topic(l.im, t).Unclean && what != "elect unclean" && len(is.Replicas) > 1 {
+		if t := l.im.TopicByID(r.TopicID); !traceRules(l.im, t).Unclean && what != "elect unclean" && len(is.Replicas) > 1 {
 			l.fail("%v is led unclean, and nobody allowed that", id)
 		}
 	case r.Leader == NoLeader:
@@ -175,7 +175,7 @@ func (l *life) checkEpochs(was, is *Topic) {
 // check is everything else.
 func (l *life) check() {
 	l.im.EachTopic(func(t *Topic) bool {
-		of := l.rules.topic(l.im, t)
+		of := traceRules(l.im, t)
 		for i := range t.Partitions {
 			id := partitionID{t.ID, int32(i)}
 			l.checkPartition(id, &t.Partitions[i], of)
@@ -250,7 +250,7 @@ func (l *life) checkRecords(id partitionID, p *Partition, of TopicRules) {
 		return
 	}
 	t := n.image(l).TopicByID(id.topic)
-	if waits := lead.maximal(); lead.enough(l.rules.topic(n.image(l), t)) && len(minus(slices.Concat(p.ISR, p.ELR), waits...)) > 0 {
+	if waits := lead.maximal(); lead.enough(traceRules(n.image(l), t)) && len(minus(slices.Concat(p.ISR, p.ELR), waits...)) > 0 {
 		l.fail("I3: the leader of %v waits for %v: %s", id, waits, p)
 	}
 }

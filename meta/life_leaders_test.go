@@ -109,7 +109,7 @@ func (lead *leadership) enough(of TopicRules) bool {
 
 func (l *life) advance(n *node, id partitionID, lead *leadership) {
 	t := n.image(l).TopicByID(id.topic)
-	if !lead.enough(l.rules.topic(n.image(l), t)) {
+	if !lead.enough(traceRules(n.image(l), t)) {
 		return
 	}
 	n.synced[id] = len(n.logs[id])

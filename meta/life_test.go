@@ -78,7 +78,7 @@ const (
 func newLife(t *testing.T, seed uint64) *life {
 	r := rand.New(rand.NewPCG(seed, 966))
 	l := &life{t: t, r: r, seed: seed, now: 1_000_000, im: Empty(), replayed: Empty(), sessions: NewSessions(1500, 1_000_000),
-		rules: &Rules{Partitions: 1, ReplicationFactor: 3, Topic: traceTopicRules}, committed: map[partitionID][]int{}, minISR: map[partitionID]int{}, reached: map[partitionID]bool{},
+		rules: &Rules{Partitions: 1, ReplicationFactor: 3, Topics: traceTopicRules}, committed: map[partitionID][]int{}, minISR: map[partitionID]int{}, reached: map[partitionID]bool{},
 		leaders: map[leadershipID]int32{}, happened: map[string]int{}}
 	l.decide("bootstrap", Bootstrap("life"))
 	for id := range int32(3 + r.IntN(5)) {
@@ -166,7 +166,7 @@ func (l *life) step() {
 	case p < 990:
 		l.admin()
 	default:
-		if n := l.pick(func(n *node) bool { return !n.up && l.im.Broker(n.id) != nil }); n != nil && l.r.IntN(4) == 0 {
+		if n := l.pick(func(n *node) bool { return !n.up && l.im.Broker(n.id) != nil && l.im.Broker(n.id).Fenced }); n != nil && l.r.IntN(4) == 0 {
 			rs, err := UnregisterBroker(l.im, n.id, l.rules)
 			l.must(err)
 			l.forgive(n.id)

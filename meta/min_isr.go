@@ -13,8 +13,9 @@ func lowerMinISR(im *Image, settings []Record, rules *Rules) (rs []Record) {
 	if err != nil { // then they will be refused, and nothing changes
 		return nil
 	}
+	before, after := rules.topics(im), rules.topics(next)
 	im.EachTopic(func(t *Topic) bool {
-		was, is := rules.topic(im, t), rules.topic(next, next.TopicByID(t.ID))
+		was, is := before(t), after(next.TopicByID(t.ID))
 		for i := range t.Partitions {
 			p := &t.Partitions[i]
 			if is.MinISR >= was.MinISR || len(p.ELR) == 0 {

@@ -21,6 +21,7 @@ func AlterPartitionReassignments(im *Image, asked []PartitionReassignment, sameF
 	var rs []Record
 	results := make([]PartitionResult, len(asked))
 	done := map[topicPartition]bool{}
+	topics := rules.topics(im)
 	for i := range asked {
 		ask := &asked[i]
 		key := topicPartition{ask.Topic, ask.Partition}
@@ -33,7 +34,7 @@ func AlterPartitionReassignments(im *Image, asked []PartitionReassignment, sameF
 		case done[key]:
 			err = refused(wire.InvalidRequest, "The partition %s:%d is in the request twice.", ask.Topic, ask.Partition)
 		default:
-			r, ok, err = reassign(im, ask, sameFactor, rules)
+			r, ok, err = reassign(im, ask, sameFactor, topics)
 		}
 		done[key] = true
 		if ok {
@@ -47,7 +48,7 @@ func AlterPartitionReassignments(im *Image, asked []PartitionReassignment, sameF
 	return rs, results
 }
 
-func reassign(im *Image, ask *PartitionReassignment, sameFactor bool, rules *Rules) (PartitionChangeRecord, bool, *Refusal) {
+func reassign(im *Image, ask *PartitionReassignment, sameFactor bool, topics func(*Topic) TopicRules) (PartitionChangeRecord, bool, *Refusal) {
 	var none PartitionChangeRecord
 	t := im.TopicByName(ask.Topic)
 	if t == nil {
@@ -56,7 +57,7 @@ func reassign(im *Image, ask *PartitionReassignment, sameFactor bool, rules *Rul
 	if t.Partition(ask.Partition) == nil {
 		return none, false, refused(wire.UnknownTopicOrPartition, "Unable to find partition %s:%d.", ask.Topic, ask.Partition)
 	}
-	c := newChange(im, t, ask.Partition, rules.topic(im, t))
+	c := newChange(im, t, ask.Partition, topics(t))
 	var err *Refusal
 	if ask.Cancel {
 		err = c.revert()
@@ -93,7 +94,7 @@ func (c *change) reassign(im *Image, target []int32, sameFactor bool) *Refusal {
 // revert goes back to the replicas from before the reassignment. That must not be what loses records: too few of the old ones may have them now.
 func (c *change) revert() *Refusal {
 	if c.was.Reassignment == nil {
-		return &Refusal{wire.NoReassignmentInProgress, wire.NoReassignmentInProgress.Message()}
+		return &Refusal{Code: wire.NoReassignmentInProgress}
 	}
 	minISR := c.minISR()
 	have := len(c.was.ISR) + len(c.was.ELR)

@@ -110,17 +110,17 @@ func returns(im *Image, was *Broker, r *Registration, rules *Rules) []Record {
 	})
 }
 
-// UnregisterBroker removes a broker that will not come back; should it, it comes as a new one. Its replicas stay assigned, and lead nothing.
+// UnregisterBroker removes a broker that will not come back; should it, it comes as a new one. Its replicas stay assigned, and lead nothing. One that
+// is not fenced is running, and stays: Kafka removes it, and what it alone has is gone until it is started again.
 func UnregisterBroker(im *Image, id int32, rules *Rules) ([]Record, error) {
 	b := im.Broker(id)
 	if b == nil {
 		return nil, refused(wire.BrokerIDNotRegistered, "Broker ID %d is not currently registered", id)
 	}
-	leave := leaves(im, id)
-	counted := func(p *Partition) bool { return contains(p.ISR, id) || contains(p.ELR, id) }
-	rs := im.sweep(rules, noLimit, counted, func(c *change) {
-		leave(c)
-		c.lost = id
-	})
+	if !b.Fenced {
+		return nil, refused(wire.InvalidRequest, "Broker %d is running: it can be unregistered when it has been stopped, and is fenced", id)
+	}
+	eligible := func(p *Partition) bool { return contains(p.ELR, id) }
+	rs := im.sweep(rules, noLimit, eligible, func(c *change) { c.lost = id })
 	return append(rs, UnregisterBrokerRecord{id, b.Epoch}), nil
 }

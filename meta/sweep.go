@@ -9,6 +9,7 @@ const noLimit = math.MaxInt
 
 // sweep makes the same change to all partitions that it concerns, in the order of the topics' names, and stops after limit records.
 func (im *Image) sweep(rules *Rules, limit int, concerns func(p *Partition) bool, want func(c *change)) (rs []Record) {
+	topics := rules.topics(im)
 	im.EachTopic(func(t *Topic) bool {
 		var of TopicRules
 		known := false
@@ -20,7 +21,7 @@ func (im *Image) sweep(rules *Rules, limit int, concerns func(p *Partition) bool
 				continue
 			}
 			if !known {
-				of, known = rules.topic(im, t), true
+				of, known = topics(t), true
 			}
 			c := newChange(im, t, int32(i), of)
 			want(c)

@@ -37,7 +37,11 @@ var short = func() *strings.Replacer {
 }()
 
 // traceTopicRules stand for the settings as a broker would read them.
-func traceTopicRules(im *Image, t *Topic) TopicRules {
+func traceTopicRules(im *Image) func(t *Topic) TopicRules {
+	return func(t *Topic) TopicRules { return traceRules(im, t) }
+}
+
+func traceRules(im *Image, t *Topic) TopicRules {
 	get := func(name, def string) string {
 		if v, ok := t.Config[name]; ok {
 			return v

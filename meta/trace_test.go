@@ -124,7 +124,7 @@ func listConfig(kind ResourceType, name string) (def string, list, known bool) {
 }
 
 func (tr *tracer) block(lines []string) {
-	rules := &Rules{Partitions: 2, ReplicationFactor: 3, CheckConfig: refusedConfig, CheckBroker: refusedBroker, ListConfig: listConfig, Topic: traceTopicRules}
+	rules := &Rules{Partitions: 2, ReplicationFactor: 3, CheckConfig: refusedConfig, CheckBroker: refusedBroker, ListConfig: listConfig, Topics: traceTopicRules}
 	switch command := strings.Fields(lines[0])[0]; command {
 	case "create":
 		var topics []NewTopic

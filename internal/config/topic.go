@@ -66,7 +66,22 @@ type TopicConfig struct {
 // TopicConfig applies the topic's own settings over the broker's. What is wrong with them is told in Kafka's words; the result then has
 // those that are right.
 func (c *Config) TopicConfig(set map[string]string) (TopicConfig, error) {
-	t := c.state.Load().topic
+	return c.state.Load().topic.with(set)
+}
+
+// TopicsUnder tells the settings of topics as they would be if these were the dynamic settings of this broker and of all brokers: the controller
+// decides by an image, which may be ahead of what is in force here. What is wrong with a topic's own settings is passed over.
+func (c *Config) TopicsUnder(broker, cluster map[string]string) func(set map[string]string) TopicConfig {
+	st := *c.state.Load()
+	st.dynamic = [2]layer{{broker, DynamicBroker}, {cluster, DynamicDefaultBroker}}
+	defaults := st.topicDefaults()
+	return func(set map[string]string) TopicConfig {
+		t, _ := defaults.with(set)
+		return t
+	}
+}
+
+func (t TopicConfig) with(set map[string]string) (TopicConfig, error) {
 	if len(set) == 0 {
 		return t, nil
 	}
