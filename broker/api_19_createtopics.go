@@ -101,10 +101,25 @@ func (n *Node) topicRules() *meta.Rules {
 			_, err := n.config.TopicConfig(overrides)
 			return err
 		},
+		Topics:      n.topicsUnder,
 		CheckBroker: n.config.CheckDynamic,
 		ListConfig: func(kind meta.ResourceType, name string) (def string, list, known bool) {
 			return config.ListSetting(kind == meta.TopicResource, name)
 		},
+	}
+}
+
+// topicsUnder are the settings of topics that the controller decides about their partitions by, as an image has them.
+func (n *Node) topicsUnder(im *meta.Image) func(*meta.Topic) meta.TopicRules {
+	mine, all := n.settingsIn(im)
+	settings := n.config.TopicsUnder(mine, all)
+	return func(t *meta.Topic) meta.TopicRules {
+		s := settings(t.Config)
+		return meta.TopicRules{
+			MinISR:  int(s.MinInsyncReplicas),
+			Unclean: s.UncleanElection,
+			Fsync:   s.Durability == config.Fsync || meta.Internal(t.Name),
+		}
 	}
 }
 

@@ -54,9 +54,13 @@ func init() {
 		{key: 35, handle: (*Node).handleDescribeLogDirs},
 		{key: 37, handle: (*Node).handleCreatePartitions},
 		{key: 42, handle: (*Node).handleDeleteGroups},
+		{key: 43, handle: (*Node).handleElectLeaders},
 		{key: 44, handle: (*Node).handleIncrementalAlterConfigs},
+		{key: 45, handle: (*Node).handleAlterPartitionReassignments},
+		{key: 46, handle: (*Node).handleListPartitionReassignments},
 		{key: 47, handle: (*Node).handleOffsetDelete},
 		{key: 60, handle: (*Node).handleDescribeCluster},
+		{key: 64, handle: (*Node).handleUnregisterBroker},
 		{key: 69, handle: (*Node).handleConsumerGroupDescribe},
 		{key: 75, handle: (*Node).handleDescribeTopicPartitions},
 	}

@@ -20,14 +20,18 @@ func (n *Node) apply(old, new *meta.Image) {
 
 // takeSettings puts what the image sets for this broker, and for all, in force. It tells whether anything has changed.
 func (n *Node) takeSettings(old, new *meta.Image) bool {
-	mine := meta.Resource{Type: meta.BrokerResource, Name: strconv.Itoa(int(n.id))}
-	all := meta.Resource{Type: meta.BrokerResource}
-	if maps.Equal(old.Config(mine), new.Config(mine)) && maps.Equal(old.Config(all), new.Config(all)) {
+	mine, all := n.settingsIn(new)
+	if was, wasAll := n.settingsIn(old); maps.Equal(was, mine) && maps.Equal(wasAll, all) {
 		return false
 	}
-	n.config.SetDynamic(new.Config(mine), new.Config(all))
+	n.config.SetDynamic(mine, all)
 	n.spreadSettings()
 	return true
+}
+
+// settingsIn are the settings that an image has for this broker, and for all.
+func (n *Node) settingsIn(im *meta.Image) (mine, all map[string]string) {
+	return im.Config(meta.Resource{Type: meta.BrokerResource, Name: strconv.Itoa(int(n.id))}), im.Config(meta.Resource{Type: meta.BrokerResource})
 }
 
 // spreadSettings hands on what those who need it keep for themselves.

@@ -22,7 +22,7 @@ func apiVersions(name, version string) *kmsg.ApiVersionsRequest {
 
 // later are the APIs that Kafka's listener has and we do not have yet: SASL, and what transactions, security, cluster operation
 // and the newer kinds of groups need.
-var later = []int16{17, 24, 25, 26, 27, 28, 29, 30, 31, 34, 36, 38, 39, 40, 41, 43, 45, 46, 48, 49, 50, 51, 55, 57, 61, 64, 65, 66, 68, 74, 76, 77, 78, 79, 80, 81, 83, 84, 85, 86, 87, 88, 89,
+var later = []int16{17, 24, 25, 26, 27, 28, 29, 30, 31, 34, 36, 38, 39, 40, 41, 48, 49, 50, 51, 55, 57, 61, 65, 66, 68, 74, 76, 77, 78, 79, 80, 81, 83, 84, 85, 86, 87, 88, 89,
 	90, 91, 92, 93, 94}
 
 // handshake: ApiVersions in all its versions and forms. Kafka's list is compared without the APIs of later.
@@ -89,7 +89,7 @@ func cluster(c *talk) {
 
 // frames: requests that no broker answers.
 func frames(c *talk) {
-	for _, key := range []int16{0, 1, 2, 3, 8, 10, 19, 23, 32, 47, 75} {
+	for _, key := range []int16{0, 1, 2, 3, 8, 10, 19, 23, 32, 43, 45, 46, 47, 64, 75} {
 		r := kmsg.RequestForKey(key)
 		if min := c.side.versions[key][0]; min > 0 {
 			c.ask("a version that is gone", min-1, r)

@@ -46,6 +46,7 @@ func explanations() explanationTable {
 		{at: `.*(bad names|an isolation that is none): .*`, why: "what goes with that"},
 		{in: "create", at: `.*a line and a point at once: .*`,
 			why: "two topics of one request may not collide in '.' and '_' either: Kafka lets them, and then neither can be told from the other in its metrics"},
+		{in: "reassignments", at: `.*of nothing: ErrorMessage`, kafka: `""`, other: "null", why: "there is nothing to say of nothing"},
 		{in: "metadata", at: `.*one by id, one by name: Topics\["metadata\.b".*`, kafka: none, why: "Kafka forgets the topics that were named when another came by id"},
 		{in: "lists", at: `.*\["lists\.stable"\(2\)\]`, other: none, why: "a group that is named twice is described once: a small request may not ask for a large answer many times over"},
 		{in: "fetch", at: `.*the same partition twice: .*`, why: "Kafka keeps the last one, we answer both; no client does this"},

@@ -20,7 +20,7 @@ var (
 	withItself    = flag.Bool("diff.self", false, "compare Kafka with Kafka: shows that the normalisation hides what differs by chance, and nothing is left")
 	onlySpeak     = flag.String("diff.only", "", "hold only the conversations whose names match")
 	showAnswers   = flag.Bool("diff.answers", false, "print every answer of Kafka, normalised")
-	conversations = slices.Concat(apiConversations, topicConversations, configConversations, recordConversations, groupConversations, rebalanceConversations, offsetConversations)
+	conversations = slices.Concat(apiConversations, topicConversations, replicaConversations, configConversations, recordConversations, groupConversations, rebalanceConversations, offsetConversations)
 )
 
 // talking is one conversation, a script: what a client says, in an order that does not leave the answers to chance.
