@@ -58,7 +58,7 @@ func targetAddr(f *testing.F) string {
 // FuzzBrokerFrame sends two frames on one connection: the broker answers or closes, and goes on serving others.
 func FuzzBrokerFrame(f *testing.F) {
 	format := kmsg.NewRequestFormatter(kmsg.FormatterClientID("fuzz"))
-	for _, key := range []int16{0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 42, 44, 47, 60, 69, 75} {
+	for _, key := range []int16{0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 42, 43, 44, 45, 46, 47, 60, 64, 69, 75} {
 		req := kmsg.RequestForKey(key)
 		for _, version := range []int16{min(4, req.MaxVersion()), req.MaxVersion()} {
 			req.SetVersion(version)

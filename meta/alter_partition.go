@@ -19,7 +19,7 @@ type ISRChange struct {
 // Member is a replica in the life that has caught up: another life of it need not have (KIP-903).
 type Member struct {
 	ID    int32
-	Epoch int64 // of the broker; -1: any
+	Epoch int64 // of the broker
 }
 
 // ISRResult is the partition after the change, or why there is none. MinISR is how many replicas in sync the controller counts as enough; a leader
@@ -114,10 +114,7 @@ func checkISRChange(im *Image, broker int32, t *Topic, ask *ISRChange) wire.Code
 	}
 	for _, m := range ask.ISR {
 		b := im.Broker(m.ID)
-		if b == nil || b.Fenced || m.Epoch != -1 && m.Epoch != b.Epoch {
-			return wire.IneligibleReplica
-		}
-		if b.ShutdownOffset > 0 && !contains(p.ISR, m.ID) { // who is in it yet is waiting for a later batch of the handover
+		if b == nil || b.Fenced || b.ShutdownOffset > 0 || m.Epoch != b.Epoch {
 			return wire.IneligibleReplica
 		}
 	}

@@ -101,7 +101,10 @@ func TestBalanceMovesInBatches(t *testing.T) {
 		t.Fatalf("%d leaderships move to a broker that is not in sync", len(rs))
 	}
 	var changes []ISRChange
-	all := []Member{{1, -1}, {2, -1}, {3, -1}}
+	var all []Member
+	for id := range int32(3) {
+		all = append(all, Member{id + 1, im.Broker(id + 1).Epoch})
+	}
 	for i := range int32(2500) {
 		changes = append(changes, ISRChange{im.TopicByName("large").ID, i, 1, 1, all, false})
 	}
@@ -159,7 +162,7 @@ func TestTheEligibleOfAHigherSettingAreForgotten(t *testing.T) {
 	im, _ := large(t, 1)
 	id := im.TopicByName("large").ID
 	three := &Rules{Topics: sameRules(TopicRules{MinISR: 3})}
-	rs, _, err := AlterPartition(im, 1, im.Broker(1).Epoch, []ISRChange{{id, 0, 0, 0, []Member{{1, -1}}, false}}, three)
+	rs, _, err := AlterPartition(im, 1, im.Broker(1).Epoch, []ISRChange{{id, 0, 0, 0, []Member{{1, im.Broker(1).Epoch}}, false}}, three)
 	if err != nil {
 		t.Fatal(err)
 	}

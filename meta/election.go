@@ -13,7 +13,7 @@ const (
 
 // elect finds the leader in the order of KIP-966: of the ISR, and when that is empty of the eligible, the first replica that may lead. None of these
 // lacks an acknowledged record. Only where the topic, or who asks, allows an unclean election follow the last known leader and then any replica that
-// may lead: dirty tells of it. A partition with one replica has nobody to compare it with, so that one leads again whatever it lost.
+// may lead, last of all those that a reassignment adds, which may have nothing: dirty tells of it. A partition with one replica has nobody to compare it with, so that one leads again whatever it lost.
 func (c *change) elect() (leader int32, dirty bool) {
 	switch {
 	case c.election == preferred && c.clean(c.replicas[0]):
@@ -24,7 +24,7 @@ func (c *change) elect() (leader int32, dirty bool) {
 	if i := slices.IndexFunc(c.replicas, c.clean); i >= 0 {
 		return c.replicas[i], false
 	}
-	if len(c.isr) == 0 && len(c.elr) == 0 && (c.election == unclean || len(c.replicas) == 1) {
+	if c.election == unclean || len(c.replicas) == 1 {
 		for _, id := range c.lastKnown(NoLeader) {
 			if c.may(id) {
 				return id, true
@@ -32,8 +32,10 @@ func (c *change) elect() (leader int32, dirty bool) {
 		}
 	}
 	if c.election == unclean {
-		if i := slices.IndexFunc(c.replicas, c.may); i >= 0 {
-			return c.replicas[i], true
+		for _, id := range slices.Concat(minus(c.replicas, c.adding...), c.adding) {
+			if c.may(id) {
+				return id, true
+			}
 		}
 	}
 	return NoLeader, false

@@ -38,6 +38,9 @@ func BrokerRegistration(im *Image, s *Sessions, r *Registration, now int64, rule
 		return nil, err
 	}
 	if again {
+		if !slices.Equal(was.Directories, b.Directories) { // it would have to answer for what was in them
+			return nil, refused(wire.InvalidRegistration, "Broker %d has other directories than when its incarnation %s began: they are changed by a restart", b.ID, b.Incarnation)
+		}
 		b.Epoch, b.Fenced, b.ShutdownOffset = was.Epoch, was.Fenced, was.ShutdownOffset
 		if was.sameAs(&b) {
 			return nil, nil
@@ -49,7 +52,7 @@ func BrokerRegistration(im *Image, s *Sessions, r *Registration, now int64, rule
 }
 
 func (b *Broker) sameAs(other *Broker) bool {
-	return b.Rack == other.Rack && slices.Equal(b.Endpoints, other.Endpoints) && slices.Equal(b.Directories, other.Directories)
+	return b.Rack == other.Rack && slices.Equal(b.Endpoints, other.Endpoints)
 }
 
 // firstDirectory is the first directory id that is one: Kafka has reserved the 100 below it, as unassigned, lost and so on.
@@ -82,12 +85,13 @@ func checkDirectories(im *Image, b *Broker) error {
 
 // returns are the changes of the partitions that have a replica on a broker that comes back in a new incarnation. Whatever it was in sync with, it is
 // not now. It stays eligible where it has all that it ever acknowledged: with an intact directory everywhere, with that of its last life but perhaps not
-// all of it where nothing is acknowledged before it is synced. An older copy of the directory, or another one, has nothing that counts.
+// all of it where nothing is acknowledged before it is synced. An older copy of the directory, or another one, has nothing that counts. Where it is not known in
+// which of several directories a replica is, all of them must still be there.
 func returns(im *Image, was *Broker, r *Registration, rules *Rules) []Record {
 	b := &r.Broker
 	same := was != nil && r.PreviousEpoch == was.Epoch
-	had := func(dir wire.UUID) bool { return slices.Contains(b.Directories, dir) }
-	replaced := was != nil && len(was.Directories) > 0 && !slices.ContainsFunc(was.Directories, had)
+	gone := func(dir wire.UUID) bool { return !slices.Contains(b.Directories, dir) }
+	someGone := was != nil && slices.ContainsFunc(was.Directories, gone)
 	leave := leaves(im, b.ID)
 	directory := func(id int32) wire.UUID {
 		if id == b.ID && len(b.Directories) == 1 {
@@ -97,11 +101,14 @@ func returns(im *Image, was *Broker, r *Registration, rules *Rules) []Record {
 	}
 	return im.sweep(rules, noLimit, func(p *Partition) bool { return contains(p.Replicas, b.ID) }, func(c *change) {
 		leave(c)
+		if c.was.Leader == NoLeader && c.election == unclean { // the one that comes back may be the one that has everything
+			c.election = online
+		}
 		c.directory = directory
-		c.wiped = replaced
+		c.wiped = someGone
 		if len(c.was.Dirs) > 0 {
 			if dir := c.was.Dirs[slices.Index(c.was.Replicas, b.ID)]; !dir.IsZero() {
-				c.wiped = !had(dir)
+				c.wiped = gone(dir)
 			}
 		}
 		if c.wiped || !same || !r.Intact && !c.rules.Fsync {
