@@ -23,6 +23,7 @@ type Partition struct {
 
 	log     *engine.Log
 	flusher *Flusher
+	table   *Table
 
 	highWatermark atomic.Int64 // written under mu, read anywhere; highWatermark <= the log's logEnd
 	role          atomic.Int64 // written under mu: leaderEpoch and flags, see setRoleLocked
@@ -32,9 +33,14 @@ type Partition struct {
 
 	mu struct {
 		sync.Mutex
-		leader        int32 // broker id, or meta.NoLeader
-		isr           int   // members of the ISR, this broker included
-		replicas      int
+		leader         int32 // broker id, or meta.NoLeader
+		isr            int   // members of the ISR, this broker included
+		replicas       int
+		partitionEpoch int32
+		leading        *leading   // nil: not the leader, or of the only replica
+		following      *following // nil: not a follower, or no leader known
+		cutting        bool       // the log's past is being changed: nothing may be appended
+
 		epochStart    int64 // logEnd when this broker became leader in leaderEpoch: HW below it is not final yet
 		epochStartSet bool
 		acks          ackQueue
@@ -46,12 +52,13 @@ type Partition struct {
 		hotNext       int64 // becomes hotFrom
 		hotBytes      int64 // appended since hotNext
 	}
+	listed   bool   // in Table.several; under Table.mu
 	flushJob func() // p.flush, made once, at the first append
 	metrics  metrics
 }
 
-func newPartition(t *Topic, index int32, log *engine.Log, f *Flusher) *Partition {
-	p := &Partition{Topic: t, Index: index, log: log, flusher: f}
+func newPartition(table *Table, t *Topic, index int32, log *engine.Log) *Partition {
+	p := &Partition{Topic: t, Index: index, log: log, flusher: table.o.Flush, table: table}
 	p.mu.leader = meta.NoLeader
 	return p
 }
@@ -99,8 +106,12 @@ func (p *Partition) Append(b record.Batch, o AppendOptions, w *AckWaiter) (a eng
 	if err = p.lead(); err == nil {
 		flushNow, err = p.openLocked()
 	}
+	if err == nil && p.mu.cutting {
+		err = wire.NotLeaderOrFollower // it was a follower a moment ago
+	}
 	if err != nil {
 		p.mu.Unlock()
+		p.flushUnlocked(flushNow)
 		return a, false, err
 	}
 	if o.All && !p.enoughLocked(c) {
@@ -123,6 +134,9 @@ func (p *Partition) Append(b record.Batch, o AppendOptions, w *AckWaiter) (a eng
 		flushNow = true // the flush of the original has failed, and no other need come
 	}
 	var wake woken
+	if p.mu.leading != nil {
+		p.mu.leading.news(&wake)
+	}
 	done := p.advanceLocked(c, &wake)
 	if o.All && a.LastOffset >= p.highWatermark.Load() {
 		w.end = a.LastOffset + 1
@@ -168,7 +182,7 @@ func (p *Partition) openLocked() (flush bool, err error) {
 
 // unflushedLocked starts a flush when a durable topic has records that are not flushed. True: it is to be queued after unlock.
 func (p *Partition) unflushedLocked(c *config.TopicConfig) bool {
-	if !p.opened.Load() || !p.leads() || c.Durability != config.Fsync || p.log.FlushedTo() >= p.log.LogEnd() {
+	if !p.opened.Load() || !p.leads() && p.mu.following == nil || c.Durability != config.Fsync || p.log.FlushedTo() >= p.log.LogEnd() {
 		return false
 	}
 	p.mu.again = p.mu.flushing // the one under way may have begun before the last append
@@ -200,11 +214,11 @@ func (p *Partition) enoughLocked(c *config.TopicConfig) bool {
 
 // enterEpochLocked remembers where this leader's epoch begins, and advances an ISR of one to it.
 func (p *Partition) enterEpochLocked() {
-	if !p.opened.Load() || !p.leads() || p.mu.epochStartSet {
+	if !p.opened.Load() || !p.leads() || p.mu.epochStartSet || p.mu.cutting {
 		return
 	}
 	p.mu.epochStart, p.mu.epochStartSet = p.log.LogEnd(), true
-	if c := p.Topic.Config(); p.mu.isr == 1 && p.enoughLocked(c) {
+	if c := p.Topic.Config(); p.mu.isr == 1 && p.enoughLocked(c) { // the others are no members: nothing is asked for yet in this epoch
 		p.raiseLocked(p.ownLocked(c))
 	}
 }
@@ -231,12 +245,18 @@ func (p *Partition) raiseLocked(to int64) bool {
 // advanceLocked raises the high watermark as far as the in-sync replicas allow, and takes out those whose wait is over: produce requests to
 // be finished and fetches to be woken, both after unlock.
 func (p *Partition) advanceLocked(c *config.TopicConfig, wake *woken) *AckWaiter {
-	if !p.leads() || !p.opened.Load() || p.mu.isr < 1 || !p.enoughLocked(c) {
+	if !p.leads() || !p.opened.Load() || p.mu.isr < 1 || !p.enoughLocked(c) || p.mu.cutting {
 		return nil // with too few in sync nothing is committed, whatever its acks (KIP-966)
 	}
-	// The ISR's other members report through replication; as long as there are any, they hold the high watermark where it is.
-	if p.mu.isr > 1 || !p.raiseLocked(p.ownLocked(c)) {
+	to := p.ownLocked(c)
+	if p.mu.leading != nil {
+		to = p.mu.leading.bound(to, c)
+	}
+	if !p.raiseLocked(to) {
 		return nil
+	}
+	if p.mu.leading != nil {
+		p.mu.leading.news(wake)
 	}
 	if p.mu.reads.first != nil {
 		p.countLocked(wake)
@@ -381,6 +401,9 @@ func (p *Partition) flush() {
 		p.wakeAllLocked(&wake)
 	} else if err == nil {
 		done = p.advanceLocked(p.Topic.Config(), &wake)
+		if f := p.mu.following; f != nil && f.state == streaming {
+			f.receiver.ack(f, p.log.LogEnd(), p.log.FlushedTo())
+		}
 	}
 	more := err == nil && p.mu.again && !p.removed()
 	p.mu.flushing = more
@@ -527,18 +550,19 @@ func (p *Partition) Leave(w *ReadWaiter) {
 // WhenReady runs f once when the work that made a call return ErrWait has ended, on any goroutine.
 func (p *Partition) WhenReady(f func()) { p.log.WhenReady(f) }
 
-// become takes over a partition's state from the cluster image.
-func (p *Partition) become(self int32, m *meta.Partition) {
+// become takes over a partition's state from the cluster image. r is this broker's end of the stream to the leader, when that is another broker.
+func (p *Partition) become(self int32, m *meta.Partition, r *Receiver) {
 	var wake woken
 	var done *AckWaiter
 	p.mu.Lock()
 	changed := m.LeaderEpoch != p.LeaderEpoch() || m.Leader != p.mu.leader
-	p.mu.leader, p.mu.isr, p.mu.replicas = m.Leader, len(m.ISR), len(m.Replicas)
+	p.mu.leader, p.mu.isr, p.mu.replicas, p.mu.partitionEpoch = m.Leader, len(m.ISR), len(m.Replicas), m.PartitionEpoch
 	var flags int64
 	if m.Leader == self {
 		flags = roleLeads
 	}
 	p.setRoleLocked(m.LeaderEpoch, flags)
+	left, entered := p.placeLocked(self, m, r, changed, &wake)
 	if changed {
 		p.mu.epochStartSet = false
 		p.enterEpochLocked()
@@ -555,6 +579,36 @@ func (p *Partition) become(self int32, m *meta.Partition) {
 	p.flushUnlocked(flush)
 	done.finish()
 	wake.fire()
+	if left != nil {
+		left.receiver.drop(left)
+	}
+	if entered != nil {
+		entered.receiver.take(entered)
+	}
+}
+
+// placeLocked finds the partition its place among the replicas: what it led or followed in another leader epoch is over.
+func (p *Partition) placeLocked(self int32, m *meta.Partition, r *Receiver, changed bool, wake *woken) (left, entered *following) {
+	switch {
+	case m.Leader != self || len(m.Replicas) < 2:
+		p.mu.leading.end(wake)
+		p.mu.leading = nil
+	case changed || p.mu.leading == nil:
+		p.mu.leading.end(wake)
+		p.mu.leading = &leading{}
+		p.mu.leading.update(self, m, wake)
+	default:
+		p.mu.leading.update(self, m, wake)
+	}
+	switch {
+	case r == nil:
+		left, p.mu.following = p.mu.following, nil
+	case changed || p.mu.following == nil:
+		left = p.mu.following
+		p.mu.following = &following{p: p, receiver: r, leaderEpoch: m.LeaderEpoch}
+		entered = p.mu.following
+	}
+	return left, entered
 }
 
 // settleLocked does what new settings or a new role ask for. The topic may have become durable: what it has so far is flushed now, or no
@@ -581,9 +635,15 @@ func (p *Partition) remove() {
 	var wake woken
 	p.mu.Lock()
 	p.setRoleLocked(p.LeaderEpoch(), roleRemoved)
+	left := p.mu.following
+	p.mu.leading.end(&wake)
+	p.mu.leading, p.mu.following = nil, nil
 	done := p.mu.acks.takeAll(wire.UnknownTopicOrPartition)
 	p.wakeAllLocked(&wake)
 	p.mu.Unlock()
+	if left != nil {
+		left.receiver.drop(left)
+	}
 	done.finish()
 	wake.fire()
 }

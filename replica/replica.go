@@ -6,6 +6,7 @@ package replica
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,8 +22,13 @@ type Options struct {
 	NodeID int32
 	Config func(set map[string]string) (config.TopicConfig, error) // a topic's settings, as far as they are right, over the broker's
 	Flush  *Flusher
-	Go     func(job func()) // runs a job that may block: removal of a log
+	Go     func(job func()) // runs a job that may block: removal of a log, or a cut
 	Log    *slog.Logger
+	LagMax int64 // ms that a follower may be behind and stay in the ISR; 0: 30,000
+
+	// Replication; all nil on a broker without others.
+	Follow   func(r *Receiver)       // there is something to follow at r.Leader: open a stream, and again when it breaks. Must not block
+	AlterISR func(change *ISRChange) // asks the controller, and gives its answer to Partition.ISRAnswered. Must not block
 }
 
 // Table finds partitions by topic name and by topic id. Lookups take no lock and allocate nothing; Apply alone changes it.
@@ -33,6 +39,9 @@ type Table struct {
 	byName [shards]atomic.Pointer[map[string]*Topic]
 	byID   [shards]atomic.Pointer[map[wire.UUID]*Topic]
 	gone   removed
+
+	receivers map[int32]*Receiver // by leader; under mu
+	several   []*Partition        // those with more than one replica, in the order in which they came to be; under mu
 }
 
 // shards bounds what one created topic makes Apply copy: the maps are copied on write, each a 1/shards of all topics.
@@ -64,7 +73,12 @@ func (t *Topic) Partition(index int32) (p *Partition, exists bool) {
 func (t *Topic) Partitions() int32 { return int32(len(*t.partitions.Load())) }
 
 // NewTable returns an empty table.
-func NewTable(o Options) *Table { return &Table{o: o} }
+func NewTable(o Options) *Table {
+	if o.LagMax == 0 {
+		o.LagMax = 30_000
+	}
+	return &Table{o: o, receivers: map[int32]*Receiver{}}
+}
 
 func shardOfName(name string) uint32 {
 	h := uint32(2166136261) // FNV-1a
@@ -216,15 +230,43 @@ func (t *Table) change(e *edits, is *meta.Topic) {
 			continue // reassignment away from this broker: comes with replication
 		}
 		if have[i] == nil {
-			have[i] = newPartition(tp, int32(i), t.o.Dir.Log(tp.Name, tp.ID, int32(i), logConfig), t.o.Flush)
+			have[i] = newPartition(t, tp, int32(i), t.o.Dir.Log(tp.Name, tp.ID, int32(i), logConfig))
 		} else if !created {
 			have[i].log.SetConfig(logConfig)
 		}
-		have[i].become(t.o.NodeID, m)
+		if len(m.Replicas) > 1 && !have[i].listed {
+			have[i].listed = true
+			t.several = append(t.several, have[i])
+		}
+		have[i].become(t.o.NodeID, m, t.receiver(m.Leader))
 	}
 	tp.partitions.Store(&have)
 	if created {
 		e.add(tp)
+	}
+}
+
+// receiver is this broker's end of the stream to a leader; nil when that is nobody, or itself.
+func (t *Table) receiver(leader int32) *Receiver {
+	if leader == meta.NoLeader || leader == t.o.NodeID || t.o.Follow == nil {
+		return nil
+	}
+	r := t.receivers[leader]
+	if r == nil {
+		r = newReceiver(leader)
+		t.receivers[leader] = r
+		t.o.Follow(r)
+	}
+	return r
+}
+
+// Tick looks after the replicas in sync of what this broker leads: every second or so, with the time in ms.
+func (t *Table) Tick(now int64) {
+	t.mu.Lock()
+	all := append([]*Partition(nil), t.several...)
+	t.mu.Unlock()
+	for _, p := range all {
+		p.tick(now, t.o.LagMax)
 	}
 }
 
@@ -284,6 +326,9 @@ func (t *Table) remove(was *meta.Topic) {
 			continue
 		}
 		p.remove()
+		if p.listed {
+			t.several = slices.DeleteFunc(t.several, func(x *Partition) bool { return x == p })
+		}
 		t.gone.add(p)
 		log, name := t.o.Log, tp.Name
 		t.o.Go(func() {

@@ -147,11 +147,15 @@ func (l *readList) remove(w *ReadWaiter) {
 	w.next, w.prev, w.linked = nil, nil, false
 }
 
-// woken is a bounded-on-the-stack list of fetches to wake after unlock.
+// woken is what is to be done after unlock: a bounded-on-the-stack list of fetches to wake, streams to stir, and a change of the ISR to ask for.
 type woken struct {
-	few  [8]*Parked
-	n    int
-	more []*Parked
+	few     [8]*Parked
+	n       int
+	more    []*Parked
+	streams [4]func()
+	calls   int
+	others  []func()
+	change  *ISRChange
 }
 
 func (w *woken) add(p *Parked) {
@@ -163,11 +167,29 @@ func (w *woken) add(p *Parked) {
 	w.more = append(w.more, p)
 }
 
+func (w *woken) call(stir func()) {
+	if w.calls < len(w.streams) {
+		w.streams[w.calls] = stir
+		w.calls++
+		return
+	}
+	w.others = append(w.others, stir)
+}
+
 func (w *woken) fire() {
 	for _, p := range w.few[:w.n] {
 		p.fire()
 	}
 	for _, p := range w.more {
 		p.fire()
+	}
+	for _, stir := range w.streams[:w.calls] {
+		stir()
+	}
+	for _, stir := range w.others {
+		stir()
+	}
+	if w.change != nil {
+		w.change.Partition.table.o.AlterISR(w.change)
 	}
 }

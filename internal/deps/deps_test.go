@@ -25,6 +25,7 @@ var rooms = []room{
 	{9, "compat", ""}, // other people's clients against the real binary
 	{9, "crash", ""},  // the real binary, killed
 	{9, "fuzz", "*"},  // fuzz targets of every decoder
+	{7, "internal/sim", "*"},
 	{8, "cmd/millrace", "* bench"},
 	{7, "internal/console", "broker"},
 	{6, "broker", "*"},
@@ -113,7 +114,7 @@ func TestGnetIsPinned(t *testing.T) {
 func TestDecidingRoomsArePure(t *testing.T) {
 	forbidden := []string{"time.Now(", "time.Since(", "time.After(", "time.NewTimer(", "time.NewTicker(", "time.Sleep(", "rand.Int", "\tgo func", "\tgo "}
 	driver := filepath.Join("quorum", "quorum.go") // the goroutine and the clock around a voter, who is as pure as the rest
-	for _, folder := range []string{"meta", "group", "txn", "quorum", "engine", "segment"} {
+	for _, folder := range []string{"meta", "group", "txn", "quorum", "engine", "segment", "replica"} {
 		for name, src := range sources(t, folder) {
 			if name == driver {
 				continue
