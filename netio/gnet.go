@@ -9,7 +9,6 @@ import (
 	"os"
 	"reflect"
 	"runtime/debug"
-	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
@@ -26,7 +25,6 @@ type engine struct {
 	server *Server
 	client *gnet.Client
 	loops  []*gnetLoop
-	spared []uintptr  // where gnet's connections keep addresses that nobody asks for (addressesOf)
 	ends   []net.Conn // the sentinels' other ends
 }
 
@@ -98,7 +96,6 @@ func (e *engine) take(l *loop) error {
 	if g.epoll, err = epollOf(g.handle); err != nil {
 		return err
 	}
-	e.spared = addressesOf(conn)
 	if err := g.watch(conn.Fd(), unix.EPOLLIN|unix.EPOLLPRI); err != nil {
 		return fmt.Errorf("gnet %s does not keep its sockets where %s does, for which netio is written: %w", loadedGnet(), gnetVersion, err)
 	}
@@ -116,27 +113,6 @@ func epollOf(handle gnet.EventLoop) (fd int, err error) {
 	}()
 	poller := reflect.Indirect(reflect.ValueOf(handle)).FieldByName("poller")
 	return int(poller.Elem().FieldByName("fd").Int()), nil
-}
-
-// addressesOf finds where a connection of gnet's keeps its addresses: 128 bytes of the 700 that an idle one costs, in small pieces among
-// garbage, which keep pages in memory that could be given back. A Conn has the addresses itself, and gnet does without: it only looks
-// whether they have a zone, when the connection closes. In another version of gnet they may not be found: then they stay.
-func addressesOf(conn gnet.Conn) (offsets []uintptr) {
-	kind := reflect.TypeOf(conn).Elem()
-	for _, name := range []string{"localAddr", "remoteAddr", "remote"} {
-		if f, ok := kind.FieldByName(name); ok && (f.Type == reflect.TypeFor[net.Addr]() || f.Type == reflect.TypeFor[unix.Sockaddr]()) {
-			offsets = append(offsets, f.Offset)
-		}
-	}
-	return offsets
-}
-
-// spare has gnet let go of a connection's addresses, on the connection's loop.
-func (e *engine) spare(conn gnet.Conn) {
-	p := reflect.ValueOf(conn).UnsafePointer()
-	for _, offset := range e.spared {
-		*(*net.Addr)(unsafe.Add(p, offset)) = nil // as good for a Sockaddr: both are interfaces with methods
-	}
 }
 
 // loadedGnet is the version of gnet this program was built with.
@@ -235,7 +211,6 @@ type events struct {
 
 func (e *events) OnOpen(conn gnet.Conn) ([]byte, gnet.Action) {
 	if c, ok := conn.Context().(*Conn); ok {
-		e.server.engine.spare(conn)
 		c.loop.beginEvent(c)
 		c.opened(conn.Fd(), conn)
 		c.loop.end()

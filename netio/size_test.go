@@ -1,7 +1,6 @@
 package netio
 
 import (
-	"net"
 	"testing"
 	"unsafe"
 )
@@ -10,19 +9,5 @@ import (
 func TestConnFitsItsSizeClass(t *testing.T) {
 	if size := unsafe.Sizeof(Conn{}); size > 256 {
 		t.Errorf("a Conn takes %d bytes, want at most 256: what only some connections need belongs behind a pointer, as parts does", size)
-	}
-}
-
-// gnet's copies of a connection's addresses, 128 bytes, are let go of. If this fails after an update of gnet, see addressesOf.
-func TestGnetKeepsNoAddresses(t *testing.T) {
-	type addressed interface {
-		LocalAddr() net.Addr
-		RemoteAddr() net.Addr
-	}
-	socks := make(chan addressed, 1)
-	s, _ := serve(t, funcs{opened: func(c *Conn) { socks <- c.sock.(addressed) }}, nil)
-	dial(t, s)
-	if sock := <-socks; sock.LocalAddr() != nil || sock.RemoteAddr() != nil || len(s.engine.spared) != 3 {
-		t.Errorf("gnet keeps %v and %v; %d of 3 addresses were found", sock.LocalAddr(), sock.RemoteAddr(), len(s.engine.spared))
 	}
 }
