@@ -202,6 +202,6 @@ func churn(perSecond float64) Cell {
 }
 
 func z1Large() Cell {
-	return Cell{Name: "Z1-1mb", What: "records of 1 MB, 50 a second", Durability: "os", Headline: "e2e.p99",
+	return Cell{Name: "Z1-1mb", What: "records of 1 MB, 50 a second", Durability: "os", Headline: "e2e.p50",
 		Spec: bench.Spec{Rate: 50, Size: "1000000", Partitions: 2, Producers: 2, FetchMaxBytes: 4 << 20}}
 }
