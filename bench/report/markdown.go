@@ -39,16 +39,15 @@ func markdownSuite(b *strings.Builder, s *trial.SuiteResult) {
 	}
 	b.WriteString(" n |\n|" + strings.Repeat("---|", 2*len(s.Targets)+2) + "\n")
 	for _, c := range s.Cells {
-		for i, name := range figuresOf(c) {
+		label := c.Cell
+		for _, name := range figuresOf(c) {
 			m, err := trial.MetricNamed(name)
 			if err != nil {
 				continue // of a later version
 			}
-			label := c.Cell
-			if i > 0 {
+			if markdownRow(b, s, c, m, label) {
 				label = ""
 			}
-			markdownRow(b, s, c, m, label)
 		}
 	}
 	b.WriteByte('\n')
@@ -95,7 +94,8 @@ func figuresOf(c trial.CellResult) []string {
 	return names
 }
 
-func markdownRow(b *strings.Builder, s *trial.SuiteResult, c trial.CellResult, m trial.Metric, label string) {
+// markdownRow writes a figure, unless no target has it.
+func markdownRow(b *strings.Builder, s *trial.SuiteResult, c trial.CellResult, m trial.Metric, label string) bool {
 	var figures, ratios []string
 	some, n := false, 0
 	for i, t := range s.Targets {
@@ -120,10 +120,10 @@ func markdownRow(b *strings.Builder, s *trial.SuiteResult, c trial.CellResult, m
 		}
 		ratios = append(ratios, text)
 	}
-	if !some {
-		return
+	if some {
+		fmt.Fprintf(b, "| %s | %s | %s | %d |\n", label, m.Words, strings.Join(append(figures, ratios...), " | "), n)
 	}
-	fmt.Fprintf(b, "| %s | %s | %s | %d |\n", label, m.Words, strings.Join(append(figures, ratios...), " | "), n)
+	return some
 }
 
 // ratioTo is the last target's figure by that of a.
